@@ -1,0 +1,1 @@
+//! A native Xen toolstack on libxl and a container engine on it.

@@ -1,0 +1,1 @@
+//! Boots Xen with a Debian Dom0 under QEMU and runs commands in it.

@@ -1,0 +1,1 @@
+//! Raw bindings to libxenlight, libxlutil, libxenstore, libxenvchan and libxentoollog.

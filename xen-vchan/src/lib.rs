@@ -1,0 +1,1 @@
+//! Safe byte channel between Xen domains: both ends of libxenvchan.
