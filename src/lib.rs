@@ -1,1 +1,4 @@
-//! A native Xen toolstack on libxl and a container engine on it.
+//! A native Xen toolstack on libxl, and on it a container engine that runs OCI
+//! containers as Xen DomUs. `docs/architecture.md` has the map of the rooms.
+
+pub mod state;
