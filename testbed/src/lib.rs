@@ -17,6 +17,7 @@ pub mod capture;
 pub mod command;
 pub mod dom0;
 pub mod dom0_image;
+pub mod initramfs;
 pub mod logs;
 mod qemu;
 mod ssh;
