@@ -30,7 +30,7 @@ pub fn entry<'a>(
     build: impl FnOnce(&Path) -> Result<()>,
 ) -> Result<PathBuf> {
     let root = root()?;
-    let dir = root.join(format!("{kind}-{}", digest(recipe)));
+    let dir = root.join(name(kind, recipe));
     if in_use(&dir) {
         return Ok(dir);
     }
@@ -48,6 +48,15 @@ pub fn entry<'a>(
     in_use(&dir);
     prune(&root, kind)?;
     Ok(dir)
+}
+
+/// The directory that [`entry`] would return, if it is there already.
+pub fn cached<'a>(
+    kind: &str,
+    recipe: impl IntoIterator<Item = &'a [u8]>,
+) -> Result<Option<PathBuf>> {
+    let dir = root()?.join(name(kind, recipe));
+    Ok(in_use(&dir).then_some(dir))
 }
 
 /// Whether `dir` is there; if so, notes the time of this use in its mtime.
@@ -93,13 +102,15 @@ fn prune(root: &Path, kind: &str) -> Result<()> {
     Ok(())
 }
 
-/// Parts are hashed with their lengths, so that moving a byte from one to the
-/// next makes another digest.
-fn digest<'a>(recipe: impl IntoIterator<Item = &'a [u8]>) -> String {
+/// KIND-DIGEST. Parts are hashed with their lengths, so that moving a byte from
+/// one to the next makes another digest.
+fn name<'a>(kind: &str, recipe: impl IntoIterator<Item = &'a [u8]>) -> String {
     let mut hasher = Sha256::new();
     for part in recipe {
         hasher.update((part.len() as u64).to_le_bytes());
         hasher.update(part);
     }
-    hasher.finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+    let digest: String =
+        hasher.finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+    format!("{kind}-{digest}")
 }

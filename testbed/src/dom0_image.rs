@@ -1,15 +1,16 @@
 //! The Dom0 image: a Debian root with Xen's tools, the hypervisor, kernel and
 //! initrd to boot it with, and the ssh keys that open it.
 
-use std::fs;
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 
-use crate::{apt, cache, tool};
+use crate::mmdebstrap::Mmdebstrap;
+pub use crate::mmdebstrap::SUITE;
+use crate::{cache, tool};
 
-/// Debian's release in Dom0, and with it Xen's version.
-pub const SUITE: &str = "bookworm";
 /// The architecture of Xen, Dom0 and guests, as Rust names it.
 pub const ARCH: &str = "x86_64";
 
@@ -51,37 +52,13 @@ const EXCLUDED: &[&str] = &[
     "/lib/modules/*/kernel/drivers/usb/*",
 ];
 
-/// Before the kernel is unpacked: its initrd needs no more than the root disk.
-const SMALL_INITRD: &str = r#"
-mkdir -p "$1/etc/initramfs-tools/conf.d" "$1/usr/share/initramfs-tools/modules.d"
-echo MODULES=list >"$1/etc/initramfs-tools/conf.d/testbed"
-printf '%s\n' virtio_pci virtio_blk ext4 crc32c >"$1/usr/share/initramfs-tools/modules.d/testbed"
-"#;
-
-/// At the end: our init, the keys, the boot files out, the root into a disk image.
-/// Commands arrive by ssh, so root's shell is the quick one. The bind mount
-/// shows the root without the proc and sys that mmdebstrap mounted in it.
-const FINISH: &str = r#"
-set -e
-install -m 755 init "$1/sbin/testbed-init"
-rm -f "$1"/etc/ssh/ssh_host_*
-install -m 600 host "$1/etc/ssh/ssh_host_ed25519_key"
-install -m 644 sshd_config "$1/etc/ssh/sshd_config"
-install -D -m 600 client.pub "$1/root/.ssh/authorized_keys"
-sed -i '1s,/bin/bash,/bin/sh,' "$1/etc/passwd"
-cp "$1"/boot/vmlinuz-* vmlinuz
-cp "$1"/boot/initrd.img-* initrd.img
-gunzip -c "$1/boot/xen-4.17-amd64.gz" >xen
-mkdir -p modules/lib rootfs
-cp -r "$1/lib/modules" modules/lib/
-mount --bind "$1" rootfs
-mke2fs -q -t ext4 -L dom0 -d rootfs root.img 8G
-umount rootfs
-rmdir rootfs
-"#;
-
-const INIT: &str = include_str!("../dom0/init");
-const SSHD_CONFIG: &str = include_str!("../dom0/sshd_config");
+/// The files that go into the image or make it, with their names where it is built.
+const FILES: [(&str, &str); 4] = [
+    ("init", include_str!("../dom0/init")),
+    ("sshd_config", include_str!("../dom0/sshd_config")),
+    ("before-packages", include_str!("../dom0/before-packages")),
+    ("after-packages", include_str!("../dom0/after-packages")),
+];
 
 /// A built Dom0 image in the cache. Used read-only, by any number of runs.
 #[derive(Debug, Clone)]
@@ -92,12 +69,14 @@ pub struct Dom0Image {
 impl Dom0Image {
     /// The image of the current recipe; built (minutes) when the cache has none.
     pub fn get() -> Result<Self> {
-        let args = mmdebstrap_args();
-        let parts = args.iter().map(String::as_bytes);
-        let recipe = parts.chain([INIT.as_bytes(), SSHD_CONFIG.as_bytes()]);
-        let dir = cache::entry("dom0", recipe, |dir| build(dir, &args))
+        let dir = cache::entry("dom0", recipe(&root()), build)
             .context("the Dom0 image cannot be built")?;
         Ok(Self { dir })
+    }
+
+    /// The image of the current recipe, if the cache has it.
+    pub fn cached() -> Result<Option<Self>> {
+        Ok(cache::cached("dom0", recipe(&root()))?.map(|dir| Self { dir }))
     }
 
     /// The hypervisor: an ELF multiboot image.
@@ -141,30 +120,31 @@ impl Dom0Image {
     }
 }
 
-/// Everything mmdebstrap is told, but the host's apt settings: the recipe.
-fn mmdebstrap_args() -> Vec<String> {
-    let mut args = vec!["--variant=minbase".to_owned(), "--format=null".to_owned()];
-    args.push("--architectures=amd64".to_owned());
-    args.extend(EXCLUDED.iter().map(|path| format!("--dpkgopt=path-exclude={path}")));
-    args.push(format!("--include={}", PACKAGES.join(",")));
-    args.push(format!("--essential-hook={SMALL_INITRD}"));
-    args.push(format!("--customize-hook={FINISH}"));
-    args
+/// The recipe, as far as mmdebstrap knows it.
+fn root() -> Mmdebstrap {
+    Mmdebstrap::new("minbase")
+        .arg("--format=null")
+        .exclude(EXCLUDED)
+        .include(PACKAGES)
+        .arg("--essential-hook=./before-packages")
+        .arg("--customize-hook=./after-packages")
 }
 
-fn build(dir: &Path, args: &[String]) -> Result<()> {
-    eprintln!("testbed: building the Dom0 image (Debian {SUITE}); this takes some minutes, once");
-    fs::write(dir.join("init"), INIT)?;
-    fs::write(dir.join("sshd_config"), SSHD_CONFIG)?;
-    make_keys(dir)?;
-    let mut mmdebstrap = tool::root_command("mmdebstrap");
-    mmdebstrap.args(args).args(apt::proxies()?.iter().map(|conf| format!("--aptopt={conf}")));
-    mmdebstrap.args([SUITE, "/dev/null"]).current_dir(dir);
-    if apt::write_sources(SUITE, &dir.join("sources.list"))? {
-        mmdebstrap.arg("sources.list");
+/// Everything that the image depends on.
+fn recipe(root: &Mmdebstrap) -> impl Iterator<Item = &[u8]> {
+    root.recipe().chain(FILES.iter().map(|(_, text)| text.as_bytes()))
+}
+
+fn build(dir: &Path) -> Result<()> {
+    eprintln!(
+        "testbed: building the Dom0 image (Debian {SUITE}); this takes a minute or two, once"
+    );
+    for (name, text) in FILES {
+        fs::write(dir.join(name), text)?;
+        fs::set_permissions(dir.join(name), Permissions::from_mode(0o755))?;
     }
-    tool::run(&mut mmdebstrap)?;
-    own(dir)
+    make_keys(dir)?;
+    root().run(dir, Path::new("/dev/null"))
 }
 
 /// An ed25519 key pair for each side: quick under emulation.
@@ -177,13 +157,4 @@ fn make_keys(dir: &Path) -> Result<()> {
     let host = fs::read_to_string(dir.join("host.pub"))?;
     fs::write(dir.join("known_hosts"), format!("dom0 {host}"))?;
     Ok(())
-}
-
-/// What sudo's mmdebstrap made belongs to the user in the end.
-fn own(dir: &Path) -> Result<()> {
-    if nix::unistd::geteuid().is_root() {
-        return Ok(());
-    }
-    let owner = format!("{}:{}", nix::unistd::getuid(), nix::unistd::getgid());
-    tool::run(tool::root_command("chown").args(["-R", &owner]).arg(dir))
 }

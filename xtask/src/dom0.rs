@@ -10,6 +10,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use testbed::{Dom0, Options, dom0_image};
 
+use crate::artifacts;
 use crate::signals::Signals;
 
 /// Longer than anyone waits.
@@ -39,8 +40,15 @@ pub fn run(args: Args) -> Result<ExitCode> {
     let share = args
         .share
         .map(|dir| dir.canonicalize().with_context(|| format!("cannot share {}", dir.display())));
-    let options = Options { name: "dom0".into(), share: share.transpose()?, ..Options::default() };
+    let share = share.transpose()?;
     let signals = Signals::take_over()?;
+    let artifacts = artifacts::make()?;
+    let options = Options {
+        name: "dom0".to_owned(),
+        install: Some(artifacts.install.dir().to_owned()),
+        images: Some(artifacts.images),
+        share,
+    };
     eprintln!("xtask: booting Xen and Dom0 in QEMU");
     let dom0 = Dom0::boot(&options)?;
     eprintln!("xtask: Dom0 is up; consoles and logs are in {}", dom0.logs().display());
