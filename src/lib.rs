@@ -2,3 +2,4 @@
 //! containers as Xen DomUs. `docs/architecture.md` has the map of the rooms.
 
 pub mod state;
+pub mod config;
