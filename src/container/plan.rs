@@ -240,3 +240,123 @@ impl Plan {
 /// `panic=-1`: a guest that panics is gone at once, with the reason "crash".
 /// Only errors go to the console: each character costs.
 const COMMAND_LINE: &str = "console=hvc0 quiet loglevel=4 panic=-1";
+
+#[cfg(test)]
+mod tests {
+    use oci_spec::image::ConfigBuilder;
+
+    use super::*;
+
+    fn image() -> ImageConfig {
+        let strings = |list: &[&str]| list.iter().map(|s| (*s).to_owned()).collect::<Vec<_>>();
+        ConfigBuilder::default()
+            .entrypoint(strings(&["/entry", "-x"]))
+            .cmd(strings(&["default"]))
+            .env(strings(&["PATH=/image", "A=image", "B=image"]))
+            .working_dir("/srv")
+            .user("web:web")
+            .build()
+            .unwrap()
+    }
+
+    fn request(command: &[&[u8]]) -> ProcessRequest {
+        ProcessRequest { command: command.iter().map(|a| a.to_vec()).collect(), ..Default::default() }
+    }
+
+    fn args(request: ProcessRequest) -> Vec<Vec<u8>> {
+        process(request, Some(&image()), "h").unwrap().args
+    }
+
+    #[test]
+    fn a_command_replaces_cmd_and_follows_the_entrypoint() {
+        assert_eq!(args(request(&[])), [&b"/entry"[..], b"-x", b"default"]);
+        assert_eq!(args(request(&[b"", b"\xff $"])), [&b"/entry"[..], b"-x", b"", b"\xff $"]);
+    }
+
+    #[test]
+    fn a_new_entrypoint_drops_cmd() {
+        let entry = |text: &[u8], command: &[&[u8]]| ProcessRequest {
+            entrypoint: Some(text.to_vec()),
+            ..request(command)
+        };
+        assert_eq!(args(entry(b"/bin/sh", &[])), [b"/bin/sh"]);
+        assert_eq!(args(entry(b"/bin/sh", &[b"-c"])), [&b"/bin/sh"[..], b"-c"]);
+        assert_eq!(args(entry(b"", &[b"ls"])), [b"ls"]);
+        let nothing = process(entry(b"", &[]), Some(&image()), "h");
+        assert_eq!(nothing.unwrap_err(), Error::NoCommand);
+        assert_eq!(process(request(&[]), None, "h").unwrap_err(), Error::NoCommand);
+    }
+
+    #[test]
+    fn the_last_word_on_a_variable_wins() {
+        let request = ProcessRequest {
+            env: vec![b"A=user".to_vec(), b"C=\xff".to_vec(), b"A=last".to_vec()],
+            ..request(&[])
+        };
+        let env = process(request, Some(&image()), "host").unwrap().env;
+        assert_eq!(env, [&b"PATH=/image"[..], b"HOSTNAME=host", b"A=last", b"B=image", b"C=\xff"]);
+        let bare = process(super::tests::request(&[b"x"]), None, "h").unwrap();
+        assert!(bare.env[0].starts_with(b"PATH=/usr/local/sbin:"));
+    }
+
+    #[test]
+    fn flags_beat_the_image() {
+        let from_image = process(request(&[]), Some(&image()), "h").unwrap();
+        assert_eq!((&*from_image.cwd, &*from_image.user), (&b"/srv"[..], "web:web"));
+        let request = ProcessRequest {
+            workdir: Some(b"/tmp".to_vec()),
+            user: Some("0".to_owned()),
+            ..request(&[])
+        };
+        let spec = process(request, Some(&image()), "h").unwrap();
+        assert_eq!((&*spec.cwd, &*spec.user), (&b"/tmp"[..], "0"));
+    }
+
+    fn plan(guest_type: TypeChoice, pv: bool, pvh: bool) -> Plan {
+        let id = ContainerId::random().unwrap();
+        Plan {
+            name: None,
+            uuid: Uuid::random().unwrap(),
+            guest_type,
+            memory_kib: 262_144,
+            vcpus: 1,
+            kernel: Kernel { path: "/k".into(), pv, pvh },
+            initramfs: "/i".into(),
+            hotplug: "/h".into(),
+            root_disk: RootDisk { path: "/r".into(), fs: FileSystem::SquashFs },
+            hostname: id.short().to_owned(),
+            id,
+            process: process(request(&[b"true"]), None, "h").unwrap(),
+            timeout: None,
+            boot_timeout: Duration::from_secs(1),
+            run: "/run/vxn".into(),
+        }
+    }
+
+    #[test]
+    fn the_guest_type_is_one_that_host_and_kernel_can() {
+        use TypeChoice::{Auto, Pv, Pvh};
+        let host = |hvm, hap, pv| HostInfo { hvm, hap, pv, ..HostInfo::default() };
+        let full = host(true, true, true);
+        let no_hap = host(true, false, true);
+        let pick = |choice, pv, pvh, host: &HostInfo| {
+            plan(choice, pv, pvh).domain(host).map(|d| d.guest_type).map_err(|e| e.to_string())
+        };
+        assert_eq!(pick(Auto, true, true, &full), Ok(GuestType::Pvh));
+        assert_eq!(pick(Auto, true, false, &full), Ok(GuestType::Pv));
+        assert_eq!(pick(Auto, true, true, &no_hap), Ok(GuestType::Pv));
+        assert_eq!(pick(Pv, true, true, &full), Ok(GuestType::Pv));
+        assert_eq!(pick(Pvh, true, true, &no_hap), Err("this host cannot run pvh guests".into()));
+        assert_eq!(pick(Pv, false, true, &full), Err("this kernel cannot run pv guests".into()));
+        assert!(pick(Auto, false, true, &no_hap).is_err());
+    }
+
+    #[test]
+    fn a_plan_survives_its_way_to_the_monitor() {
+        let plan = plan(TypeChoice::Auto, true, true);
+        let json = serde_json::to_vec(&plan).unwrap();
+        let back: Plan = serde_json::from_slice(&json).unwrap();
+        assert_eq!(back.process, plan.process);
+        assert_eq!(back.domain_name(), plan.id.short());
+    }
+}
