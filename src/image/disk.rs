@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 
 use super::layer::Blobs;
 use super::layout::{LayerRef, Layout};
-use super::merge::{self, Limits};
+use super::merge::{self, Limits, Plan};
 use super::{Digest, Error, Progress, Result};
 use crate::state::{Lock, WorkDir};
 use crate::tool::SQFSTAR;
@@ -64,35 +64,39 @@ fn build(
     limits: &Limits,
     progress: &mut dyn FnMut(Progress),
 ) -> Result<()> {
+    let plan = Plan::new(blobs, limits, progress).map_err(|e| refused(blobs, half, e))?;
     let mut command = SQFSTAR.command()?;
-    arguments(&mut command).arg(half).stdin(Stdio::piped());
-    let mut running = SQFSTAR.start(&mut command)?;
-    let Some(stdin) = running.stdin() else { return running.wait().map(drop).map_err(Error::Tool) };
+    arguments(&mut command, plan.newest()).arg(half);
+    let mut running = SQFSTAR.start(command.stdin(Stdio::piped()))?;
+    let Some(stdin) = running.stdin() else { return Ok(running.wait().map(drop)?) };
     let mut tar = BufWriter::with_capacity(1 << 16, stdin);
-    let merged = merge::merge(blobs, limits, &mut tar, progress);
+    let written = plan.write(blobs, &mut tar, progress);
     drop(tar);
-    match merged {
-        Ok(()) => running.wait().map(drop).map_err(Error::Tool),
-        // sqfstar closed its input: it knows why.
-        Err(merge::Error::Write(e)) => match running.wait() {
-            Err(words) => Err(Error::Tool(words)),
-            Ok(_) => Err(Error::io(half)(e)),
-        },
-        Err(merge::Error::Layer { layer, entry, why }) => {
-            Err(refused(blobs, layer, entry.as_deref(), why))
-        }
+    match written {
+        Ok(()) => Ok(running.wait().map(drop)?),
+        // sqfstar closed its input, and knows why.
+        Err(e @ merge::Error::Write(_)) => Err(match running.wait() {
+            Err(words) => Error::Tool(words),
+            Ok(_) => refused(blobs, half, e),
+        }),
+        Err(e) => Err(refused(blobs, half, e)),
     }
 }
 
-/// A damaged blob fails in many ways; say that it is damaged, once.
-fn refused(blobs: &Blobs, index: usize, entry: Option<&[u8]>, why: merge::Refusal) -> Error {
+/// Puts a name to what went wrong. A damaged blob fails in many ways; say that
+/// it is damaged, once.
+fn refused(blobs: &Blobs, half: &Path, error: merge::Error) -> Error {
+    let (index, entry, why) = match error {
+        merge::Error::Layer { layer, entry, why } => (layer, entry, why),
+        merge::Error::Write(e) => return Error::io(half)(e),
+    };
     let layer = blobs.layers[index].digest;
     if let merge::Refusal::Unreadable(_) = why {
         if let Err(e) = blobs.layout.verify(&layer) {
             return e;
         }
     }
-    let entry = entry.map(|name| String::from_utf8_lossy(name).into_owned());
+    let entry = entry.map(|name| String::from_utf8_lossy(&name).into_owned());
     Error::Layer { layer, entry, why }
 }
 
@@ -100,9 +104,13 @@ fn refused(blobs: &Blobs, index: usize, entry: Option<&[u8]>, why: merge::Refusa
 /// not ours to take from a small Dom0.
 const SQFSTAR_MEMORY: &str = "64M";
 
-fn arguments(command: &mut Command) -> &mut Command {
+/// `newest` is no earlier than any entry. The same layers are to give the same
+/// bytes, but sqfstar 4.5 dates the root directory now, whatever `-root-time`
+/// says. With this variable it dates nothing later than `newest`.
+fn arguments(command: &mut Command, newest: u32) -> &mut Command {
     command
+        .env("SOURCE_DATE_EPOCH", newest.to_string())
         .args(["-comp", "lz4", "-quiet", "-no-progress", "-exit-on-error"])
         .args(["-root-mode", "755", "-root-uid", "0", "-root-gid", "0"])
-        .args(["-root-time", "0", "-mkfs-time", "0", "-mem", SQFSTAR_MEMORY])
+        .args(["-mem", SQFSTAR_MEMORY])
 }

@@ -162,25 +162,63 @@ pub fn merge<L: Layers + ?Sized>(
     out: &mut dyn Write,
     progress: &mut dyn FnMut(Progress),
 ) -> Result<(), Error> {
-    let count = layers.count();
-    let mut merger = Merger::new(*limits);
-    let mut read = 0;
-    for layer in 0..count {
-        progress(Progress::Check { number: layer + 1, count });
-        read = survey(layers, layer, read, &mut merger)?;
-    }
-    let mut writer = Writer::new(out);
-    let paths = merger.finish(&mut writer).map_err(Error::Write)?;
-    for layer in 0..count {
-        if paths.needs(layer) {
-            progress(Progress::Write { number: layer + 1, count });
-            copy(layers, layer, &paths, &mut writer)?;
+    Plan::new(layers, limits, progress)?.write(layers, out, progress)
+}
+
+/// What the first pass finds out.
+pub struct Plan {
+    merger: Merger,
+}
+
+impl Plan {
+    /// The first pass.
+    pub fn new<L: Layers + ?Sized>(
+        layers: &L,
+        limits: &Limits,
+        progress: &mut dyn FnMut(Progress),
+    ) -> Result<Plan, Error> {
+        let count = layers.count();
+        let mut merger = Merger::new(*limits);
+        let mut read = 0;
+        for layer in 0..count {
+            progress(Progress::Check { number: layer + 1, count });
+            read = survey(layers, layer, read, &mut merger)?;
         }
+        Ok(Plan { merger })
     }
-    for (name, target) in paths.links() {
-        writer.hard_link(name, target).map_err(Error::Write)?;
+
+    /// The latest time of any entry, in seconds since 1970.
+    pub fn newest(&self) -> u32 {
+        self.merger.newest()
     }
-    writer.finish().map_err(Error::Write)
+
+    /// The second pass.
+    pub fn write<L: Layers + ?Sized>(
+        self,
+        layers: &L,
+        out: &mut dyn Write,
+        progress: &mut dyn FnMut(Progress),
+    ) -> Result<(), Error> {
+        let count = layers.count();
+        let mut writer = Writer::new(out);
+        let paths = self.merger.finish(&mut writer).map_err(Error::Write)?;
+        for layer in 0..count {
+            if paths.needs(layer) {
+                progress(Progress::Write { number: layer + 1, count });
+                copy(layers, layer, &paths, &mut writer)?;
+            }
+        }
+        for (name, target) in paths.links() {
+            writer.hard_link(name, target).map_err(Error::Write)?;
+        }
+        writer.finish().map_err(Error::Write)
+    }
+}
+
+impl std::fmt::Debug for Plan {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Plan").field("newest", &self.newest()).finish_non_exhaustive()
+    }
 }
 
 /// The first pass over one layer. The layers below have given `read` bytes;

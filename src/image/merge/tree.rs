@@ -126,6 +126,7 @@ pub struct Merger {
     /// The current layer by itself, and its index.
     current: Directory,
     layer: u32,
+    newest: u32,
 }
 
 impl Merger {
@@ -136,11 +137,17 @@ impl Merger {
             merged: Directory::default(),
             current: Directory::default(),
             layer: 0,
+            newest: 0,
         }
     }
 
     pub fn limits(&self) -> &Limits {
         &self.budget.limits
+    }
+
+    /// The latest time of any entry so far.
+    pub fn newest(&self) -> u32 {
+        self.newest
     }
 
     /// Starts a layer.
@@ -155,6 +162,7 @@ impl Merger {
 
     /// Takes note of the layer's next entry.
     pub fn add(&mut self, entry: &Entry) -> Result<(), Refusal> {
+        self.newest = self.newest.max(entry.meta.mtime);
         let path = components(&entry.path)?;
         let Some((name, parents)) = path.split_last() else {
             // The root's own attributes are not the image's to choose.
