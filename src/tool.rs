@@ -41,7 +41,7 @@ pub enum Error {
         source: io::Error,
     },
     /// It ran and failed.
-    #[error("{tool}: {}", last_line(.words).unwrap_or(&format!("failed without a word ({status})")))]
+    #[error("{tool}: {}", last_words(.words).unwrap_or(format!("failed without a word ({status})")))]
     Failed {
         /// The tool's name.
         tool: &'static str,
@@ -62,8 +62,10 @@ impl Error {
     }
 }
 
-fn last_line(words: &str) -> Option<&str> {
-    words.lines().map(str::trim).rfind(|line| !line.is_empty())
+/// The last two lines as one: sqfstar says why before it says what.
+fn last_words(words: &str) -> Option<String> {
+    let lines: Vec<&str> = words.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+    (!lines.is_empty()).then(|| lines[lines.len().saturating_sub(2)..].join("; "))
 }
 
 /// Where `PATH` is unset, as for a runtime that containerd starts.

@@ -93,15 +93,17 @@ impl Layout {
             Some(tag) => with_tag(index.manifests(), tag),
             None => index.manifests().clone(),
         };
-        if named.is_empty() {
-            let tags = tags(index.manifests());
-            return Err(self.wrong(match tag {
-                Some(tag) => format!("no image is tagged {tag:?}; there is {tags:?}"),
-                None => "the layout is empty".to_owned(),
-            }));
-        }
-        if tag.is_none() && tags(&named).len() > 1 {
-            return Err(self.wrong(format!("name one of its images: {:?}", tags(&named))));
+        let tags: Vec<&str> = tags(index.manifests()).into_iter().collect();
+        match tag {
+            _ if index.manifests().is_empty() => return Err(self.wrong("there is no image in it")),
+            Some(tag) if named.is_empty() => {
+                let why = format!("no image is tagged {tag:?}, only {}", tags.join(", "));
+                return Err(self.wrong(why));
+            }
+            None if tags.len() > 1 => {
+                return Err(self.wrong(format!("choose one of its tags: {}", tags.join(", "))));
+            }
+            _ => {}
         }
         self.descend(&named, reference)
     }
@@ -186,7 +188,10 @@ impl Layout {
         let (source, half) = (other.blob(digest), work.join(digest.hex()));
         let from = File::open(&source).map_err(Error::io(&source))?;
         let mut to = File::create(&half).map_err(Error::io(&half))?;
-        copy_verified(from, *digest, &mut to).map_err(damage(*digest, &source))?;
+        copy_verified(from, *digest, &mut to).map_err(|e| {
+            let full = e.kind() == io::ErrorKind::StorageFull;
+            damage(*digest, if full { &half } else { &source })(e)
+        })?;
         to.sync_all().and_then(|()| fs::rename(&half, &target)).map_err(Error::io(&target))
     }
 

@@ -16,6 +16,7 @@
 //! Layers come from strangers. What cannot be kept faithfully is refused with
 //! the entry named: see [`Refusal`].
 
+mod paths;
 mod pax;
 mod read;
 mod tree;
@@ -23,8 +24,9 @@ mod write;
 
 use std::io::{self, Read, Write};
 
+use self::paths::Paths;
 use self::read::Archive;
-use self::tree::{Merger, Paths};
+use self::tree::Merger;
 use self::write::Writer;
 use super::Progress;
 

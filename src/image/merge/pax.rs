@@ -59,7 +59,7 @@ mod tests {
     fn lengths_count_themselves() {
         let mut header = Vec::new();
         push(&mut header, b"path", b"x");
-        assert_eq!(header, b"10 path=x\n");
+        assert_eq!(header, b"9 path=x\n");
         for n in [88, 89, 90, 91, 92, 988, 989, 990, 991] {
             let mut header = Vec::new();
             push(&mut header, b"path", &vec![b'a'; n]);

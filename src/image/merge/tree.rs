@@ -4,6 +4,7 @@ use std::collections::btree_map::Entry as Slot;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 
+use super::paths::{InodeId, Paths};
 use super::read::{Entry, Kind, Meta};
 use super::write::Writer;
 use super::{Limits, Refusal};
@@ -20,8 +21,6 @@ const WHITEOUT: &[u8] = b".wh.";
 const OPAQUE: &[u8] = b".wh..wh..opq";
 
 type Name = Box<[u8]>;
-/// An index into [`Merger::inodes`].
-type InodeId = u32;
 
 /// Where an inode's data and attributes are. Inodes are numbered in the order
 /// of layers and entries.
@@ -266,15 +265,35 @@ impl Merger {
 
     /// Writes all directories, in order, and tells where everything else goes.
     pub fn finish(self, writer: &mut Writer) -> io::Result<Paths> {
-        let mut paths = Paths {
-            at: self.inodes.iter().map(|inode| (inode.layer, inode.entry)).collect(),
-            names: self.inodes.iter().map(|_| None).collect(),
-            links: Vec::new(),
-        };
+        let mut paths = Paths::new(self.inodes.iter().map(|inode| (inode.layer, inode.entry)));
         drop(self.inodes);
-        paths.collect(&self.merged, &mut Vec::new(), writer)?;
+        collect(&self.merged, &mut Vec::new(), writer, &mut paths)?;
         Ok(paths)
     }
+}
+
+fn collect(
+    from: &Directory,
+    path: &mut Vec<u8>,
+    out: &mut Writer,
+    paths: &mut Paths,
+) -> io::Result<()> {
+    let length = path.len();
+    for (name, node) in &from.children {
+        if length > 0 {
+            path.push(b'/');
+        }
+        path.extend_from_slice(name);
+        match node {
+            Node::Directory(directory) => {
+                out.directory(path, directory.meta.as_ref())?;
+                collect(directory, path, out, paths)?;
+            }
+            Node::Leaf(inode) => paths.add(*inode, path),
+        }
+        path.truncate(length);
+    }
+    Ok(())
 }
 
 /// Splits a name as an archive spells it; leading, doubled and trailing slashes
@@ -345,61 +364,4 @@ fn lookup<'a>(
         here = next;
     }
     here.children.get(name)
-}
-
-/// Where each surviving entry goes.
-pub struct Paths {
-    /// Layer and entry of each inode, ascending.
-    at: Vec<(u32, u32)>,
-    /// The name under which each inode is written; `None` when no name is left.
-    names: Vec<Option<Name>>,
-    /// All further names, ascending.
-    links: Vec<(Name, InodeId)>,
-}
-
-impl Paths {
-    fn collect(
-        &mut self,
-        from: &Directory,
-        path: &mut Vec<u8>,
-        out: &mut Writer,
-    ) -> io::Result<()> {
-        let length = path.len();
-        for (name, node) in &from.children {
-            if length > 0 {
-                path.push(b'/');
-            }
-            path.extend_from_slice(name);
-            match node {
-                Node::Directory(directory) => {
-                    out.directory(path, directory.meta.as_ref())?;
-                    self.collect(directory, path, out)?;
-                }
-                Node::Leaf(inode) => match &mut self.names[*inode as usize] {
-                    Some(_) => self.links.push((path.as_slice().into(), *inode)),
-                    unnamed => *unnamed = Some(path.as_slice().into()),
-                },
-            }
-            path.truncate(length);
-        }
-        Ok(())
-    }
-
-    /// Whether anything of the layer survives, directories aside.
-    pub fn needs(&self, layer: usize) -> bool {
-        self.at.iter().zip(&self.names).any(|(at, name)| at.0 as usize == layer && name.is_some())
-    }
-
-    /// The path of an entry, if it survives.
-    pub fn path(&self, layer: usize, entry: u32) -> Option<&[u8]> {
-        let inode = self.at.binary_search(&(layer as u32, entry)).ok()?;
-        self.names[inode].as_deref()
-    }
-
-    /// Each further name and the one that was written.
-    pub fn links(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
-        self.links.iter().filter_map(|(name, inode)| {
-            Some((name.as_ref(), self.names[*inode as usize].as_deref()?))
-        })
-    }
 }
