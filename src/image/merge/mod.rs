@@ -22,6 +22,9 @@ mod read;
 mod tree;
 mod write;
 
+#[cfg(test)]
+mod tests;
+
 use std::io::{self, Read, Write};
 
 use self::paths::Paths;

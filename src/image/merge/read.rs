@@ -79,6 +79,8 @@ pub struct Archive<R> {
     data: u64,
     padding: u64,
     number: u32,
+    /// The current entry's name.
+    current: Option<Vec<u8>>,
     buffer: Box<[u8]>,
 }
 
@@ -87,11 +89,12 @@ impl<R: Read> Archive<R> {
     /// sum exceeds `limit`.
     pub fn new(input: R, read: u64, limit: u64) -> Archive<R> {
         let buffer = vec![0; CHUNK].into_boxed_slice();
-        Archive { input, read, limit, data: 0, padding: 0, number: 0, buffer }
+        Archive { input, read, limit, data: 0, padding: 0, number: 0, current: None, buffer }
     }
 
     /// The next entry; what is left of the last one is skipped.
     pub fn next_entry(&mut self) -> Result<Option<Entry>, Blame> {
+        self.skip().map_err(|why| (self.current.take(), why))?;
         let mut extension = Extension::default();
         while let Some(header) = self.header().map_err(|why| (None, why))? {
             let spelled = match &extension.path {
@@ -100,11 +103,15 @@ impl<R: Read> Archive<R> {
             };
             match self.take(&header, &mut extension) {
                 Ok(None) => {}
-                Ok(entry) => return Ok(entry),
+                Ok(Some(entry)) => {
+                    self.current = Some(entry.path.clone());
+                    return Ok(Some(entry));
+                }
                 Err(why) => return Err((Some(spelled), why)),
             }
         }
-        Ok(None)
+        // An extended header with nothing behind it.
+        if extension.bytes > 0 { Err((None, Refusal::Truncated)) } else { Ok(None) }
     }
 
     /// An extended header goes into `extension`; anything else is an entry.
@@ -121,7 +128,7 @@ impl<R: Read> Archive<R> {
                 extension.read(&bytes)?;
             }
             // Global headers: comments of git archive, ignored as in docker.
-            b'g' => drop(self.extension(header, 0)?),
+            b'g' => return self.extension(header, 0).map(|_| None),
             _ => return self.entry(header, std::mem::take(extension)).map(Some),
         }
         extension.bytes += size(header)?;
@@ -179,8 +186,8 @@ impl<R: Read> Archive<R> {
         Ok(self.read)
     }
 
-    /// The next header that is no end mark; `None` at the end of the archive.
-    fn header(&mut self) -> Result<Option<Header>, Refusal> {
+    /// Skips what is left of the current entry.
+    fn skip(&mut self) -> Result<(), Refusal> {
         while self.data > 0 {
             self.data()?;
         }
@@ -191,6 +198,12 @@ impl<R: Read> Archive<R> {
             }
             self.padding -= n as u64;
         }
+        Ok(())
+    }
+
+    /// The next header that is no end mark; `None` at the end of the archive.
+    fn header(&mut self) -> Result<Option<Header>, Refusal> {
+        self.skip()?;
         let Some(header) = self.block()? else { return Ok(None) };
         if header.as_bytes().iter().all(|&b| b == 0) {
             return match self.block()? {
