@@ -1,6 +1,7 @@
 //! A native Xen toolstack on libxl, and on it a container engine that runs OCI
 //! containers as Xen DomUs. `docs/architecture.md` has the map of the rooms.
 
+pub mod cli;
 pub mod hotplug;
 pub mod kernel;
 pub mod state;
