@@ -4,4 +4,6 @@
 pub mod cli;
 pub mod hotplug;
 pub mod kernel;
+pub mod libxl;
 pub mod state;
+pub mod xenstore;
