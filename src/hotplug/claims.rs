@@ -91,7 +91,7 @@ struct Disk {
 impl Disk {
     /// For an error message: `domain "web" (5), which has /srv/a.img`.
     fn holder(&self, store: &impl Store) -> Result<String> {
-        let text = |path: String| {
+        let text = |path: String| -> Result<String> {
             let value = store.read(&path)?.unwrap_or_default();
             Ok(String::from_utf8_lossy(&value).into_owned())
         };

@@ -27,6 +27,7 @@ pub use request::{Backend, Request};
 pub use store::Store;
 
 use crate::state::Lock;
+use crate::xenstore;
 
 /// Held while loop devices are made, checked or removed.
 pub const LOCK: &str = "/run/vxn/hotplug.lock";
@@ -98,8 +99,8 @@ pub enum Error {
         source: io::Error,
     },
     /// xenstore failed.
-    #[error("xenstore: {0}")]
-    Store(String),
+    #[error(transparent)]
+    Store(#[from] xenstore::Error),
 }
 
 impl Error {
