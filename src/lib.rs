@@ -6,4 +6,5 @@ pub mod hotplug;
 pub mod kernel;
 pub mod libxl;
 pub mod state;
+pub mod tool;
 pub mod xenstore;

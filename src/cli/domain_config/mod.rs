@@ -13,6 +13,8 @@ use std::fmt;
 use std::os::unix::ffi::OsStringExt;
 use std::path::PathBuf;
 
+use serde::{Deserialize, Serialize};
+
 pub use disk::Disk;
 pub use vif::Vif;
 
@@ -77,7 +79,8 @@ pub enum Kind {
 }
 
 /// What to do with a domain that ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum OnEnd {
     /// Remove it.
     Destroy,
