@@ -231,6 +231,16 @@ impl Display for Scalar {
 }
 
 impl Settings {
+    /// The cache of unpacked kernels.
+    pub fn kernels(&self) -> PathBuf {
+        self.root.value.join("kernels")
+    }
+
+    /// Work directories, on the same file system as what they are made for.
+    pub fn tmp(&self) -> PathBuf {
+        self.root.value.join("tmp")
+    }
+
     /// Reads the file and the environment of this process.
     pub fn load() -> Result<Settings, Error> {
         let named = std::env::var_os("VXN_CONFIG").map(PathBuf::from);

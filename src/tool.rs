@@ -109,6 +109,11 @@ pub fn command(program: &Path) -> Command {
     Command::new(program)
 }
 
+/// This program again, with no arguments yet.
+pub fn this_program() -> io::Result<Command> {
+    Ok(command(&std::env::current_exe()?))
+}
+
 /// A tool at work. Dropping it kills and reaps it.
 #[derive(Debug)]
 pub struct Running {

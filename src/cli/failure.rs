@@ -52,8 +52,7 @@ fn one_line(text: &str) -> String {
 /// A hint that any error of the chain carries.
 fn hint(error: &(dyn std::error::Error + 'static)) -> Option<String> {
     None.or_else(|| error.downcast_ref::<crate::image::Error>()?.hint())
-        .or_else(|| error.downcast_ref::<crate::kernel::Error>()?.hint())
-        .or_else(|| error.downcast_ref::<crate::libxl::Error>()?.hint().map(Into::into))
+        .or_else(|| error.downcast_ref::<crate::libxl::Error>()?.hint().map(str::to_owned))
         .or_else(|| Some(error.downcast_ref::<crate::container::plan::Error>()?.hint().into()))
 }
 

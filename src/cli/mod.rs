@@ -1,5 +1,7 @@
 //! The command line: one file per verb.
 
+mod domain;
+pub mod domain_config;
 mod failure;
 mod monitor;
 mod run;
@@ -28,6 +30,7 @@ struct Cli {
 enum Command {
     /// Run a command in a new container, which is a DomU of its own.
     Run(run::RunArgs),
+    Domain(domain::DomainArgs),
     #[command(hide = true)]
     Monitor(monitor::MonitorArgs),
 }
@@ -37,6 +40,7 @@ impl Command {
     fn failure_code(&self) -> u8 {
         match self {
             Command::Run(_) | Command::Monitor(_) => ENGINE_FAILED,
+            Command::Domain(_) => 1,
         }
     }
 }
@@ -58,6 +62,7 @@ pub fn main() -> ExitCode {
 fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
     match command {
         Command::Run(args) => run::run(args, &Settings::load()?),
+        Command::Domain(args) => domain::run(args, &Settings::load()?),
         Command::Monitor(args) => monitor::run(&args),
     }
 }

@@ -151,7 +151,7 @@ fn make_plan(args: RunArgs, settings: &Settings) -> anyhow::Result<Plan> {
         process: plan::process(request, image.config.config().as_ref(), &hostname)?,
         id,
         name: args.name,
-        uuid: Uuid::random().context("cannot make a uuid")?,
+        uuid: Uuid::random(),
         guest_type: settings.guest_type.value,
         memory_kib: settings.memory.value.kib(),
         vcpus: settings.vcpus.value,
@@ -186,10 +186,9 @@ fn root_disk(image: Image) -> RootDisk {
 }
 
 fn guest_kernel(settings: &Settings) -> anyhow::Result<Kernel> {
-    let root = &settings.root.value;
     let source = &settings.kernel.value;
     let path = present(source, "the guest's kernel", "name one with --kernel")?;
-    let info = kernel::prepare(&path, &root.join("kernels"), &root.join("tmp"))?;
+    let info = kernel::prepare(&path, &settings.kernels(), &settings.tmp())?;
     Ok(Kernel { path: info.path, pv: info.pv, pvh: info.pvh })
 }
 

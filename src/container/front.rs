@@ -41,7 +41,7 @@ pub fn run(plan: &Plan) -> io::Result<Report> {
 fn spawn(plan: &Plan, theirs: OwnedFd) -> io::Result<Child> {
     fcntl(&theirs, FcntlArg::F_SETFD(FdFlag::empty()))?;
     let stdin = if plan.process.stdin { Stdio::inherit() } else { Stdio::null() };
-    tool::command(&std::env::current_exe()?)
+    tool::this_program()?
         .args(["monitor", "--link", &theirs.as_raw_fd().to_string()])
         .stdin(stdin)
         .spawn()

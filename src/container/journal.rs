@@ -186,7 +186,7 @@ mod tests {
         Record {
             id: ContainerId::random().unwrap(),
             name: name.map(|n| n.parse().unwrap()),
-            uuid: Uuid::random().unwrap(),
+            uuid: Uuid::random(),
             monitor: 1,
         }
     }

@@ -77,7 +77,7 @@ impl Error {
     fn hint(&self) -> Option<String> {
         match self {
             Error::Plan(e) => Some(e.hint().to_owned()),
-            Error::Libxl(e) => e.hint().map(Into::into),
+            Error::Libxl(e) => e.hint().map(str::to_owned),
             Error::Channel(_) => {
                 Some("`modprobe xen-gntalloc xen-evtchn`; `vxn check` says what else is missing".into())
             }

@@ -10,7 +10,7 @@ use vxn_proto::{FileSystem, ProcessSpec, Root, Writable};
 
 use super::{ContainerId, Name};
 use crate::config::TypeChoice;
-use crate::libxl::{DomainConfig, Disk, GuestType, HostInfo, Uuid};
+use crate::libxl::{Action, Disk, DomainConfig, GuestType, HostInfo, Uuid};
 
 /// docker's search path for images that set none.
 const DEFAULT_PATH: &[u8] = b"/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
@@ -204,9 +204,12 @@ impl Plan {
     /// [`Error::GuestType`] when host and kernel do not allow the wanted type.
     pub fn domain(&self, host: &HostInfo) -> Result<DomainConfig, Error> {
         Ok(DomainConfig {
+            name: self.domain_name().to_owned(),
             uuid: self.uuid,
+            guest_type: self.guest_type(host)?,
             memory_kib: self.memory_kib,
             vcpus: self.vcpus,
+            kernel: self.kernel.path.clone(),
             ramdisk: Some(self.initramfs.clone()),
             cmdline: COMMAND_LINE.to_owned(),
             disks: vec![Disk {
@@ -216,7 +219,10 @@ impl Plan {
                 script: Some(self.hotplug.clone()),
             }],
             xsdata: vec![("vxn/container".to_owned(), self.id.to_string())],
-            ..DomainConfig::new(self.domain_name(), self.guest_type(host)?, &self.kernel.path)
+            nics: Vec::new(),
+            on_poweroff: Action::Destroy,
+            on_reboot: Action::Destroy,
+            on_crash: Action::Destroy,
         })
     }
 
@@ -316,7 +322,7 @@ mod tests {
         let id = ContainerId::random().unwrap();
         Plan {
             name: None,
-            uuid: Uuid::random().unwrap(),
+            uuid: Uuid::random(),
             guest_type,
             memory_kib: 262_144,
             vcpus: 1,

@@ -6,6 +6,7 @@ use super::journal::{self, Journal};
 use crate::hotplug;
 use crate::libxl::{self, Ctx};
 use crate::state::WorkDir;
+use crate::xenstore::{self, Xenstore};
 
 /// Why something may be left.
 #[derive(Debug, thiserror::Error)]
@@ -17,6 +18,9 @@ pub enum Error {
     /// A DomU cannot be found or destroyed.
     #[error(transparent)]
     Libxl(#[from] libxl::Error),
+    /// xenstored does not answer.
+    #[error(transparent)]
+    Xenstore(#[from] xenstore::Error),
     /// Loop devices cannot be looked through.
     #[error(transparent)]
     Hotplug(#[from] hotplug::Error),
@@ -45,7 +49,7 @@ pub fn abandoned(run: &Path) -> Result<usize, Error> {
             ctx.destroy(domain.domid)?;
         }
     }
-    hotplug::reap_loops()?;
+    hotplug::reap_loops(&Xenstore::open()?, Path::new(hotplug::LOCK))?;
     let count = entries.len();
     for (entry, _) in entries {
         entry.remove()?;
