@@ -23,7 +23,14 @@ const ALLOWED: &[(&str, &[&str])] = &[
     (
         "cli",
         &[
-            "config", "container", "hotplug", "image", "kernel", "libxl", "state", "tool",
+            "config",
+            "container",
+            "hotplug",
+            "image",
+            "kernel",
+            "libxl",
+            "state",
+            "tool",
             "xenstore",
         ],
     ),

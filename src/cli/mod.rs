@@ -29,7 +29,8 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Run a command in a new container, which is a DomU of its own.
-    Run(run::RunArgs),
+    Run(Box<run::RunArgs>),
+    /// Drive domains directly, as xl does.
     Domain(domain::DomainArgs),
     #[command(hide = true)]
     Monitor(monitor::MonitorArgs),
@@ -61,7 +62,7 @@ pub fn main() -> ExitCode {
 
 fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
     match command {
-        Command::Run(args) => run::run(args, &Settings::load()?),
+        Command::Run(args) => run::run(*args, &Settings::load()?),
         Command::Domain(args) => domain::run(args, &Settings::load()?),
         Command::Monitor(args) => monitor::run(&args),
     }

@@ -19,7 +19,7 @@ pub struct MonitorArgs {
 
 /// Runs the monitor.
 pub fn run(args: &MonitorArgs) -> anyhow::Result<ExitCode> {
-    let link = sys::inherited(args.link)
-        .context("`vxn monitor` is started by `vxn run`, not by hand")?;
+    let link =
+        sys::inherited(args.link).context("`vxn monitor` is started by `vxn run`, not by hand")?;
     Ok(monitor::main(UnixStream::from(link)))
 }

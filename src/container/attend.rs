@@ -115,8 +115,19 @@ impl<'a> Attendance<'a> {
         let session = Session::new();
         let (input, process, interrupts, report) = (None, None, 0, None);
         Ok(Attendance {
-            plan, ctx, domid, channel, session, console, mailbox, input, outputs, process, phase,
-            interrupts, report,
+            plan,
+            ctx,
+            domid,
+            channel,
+            session,
+            console,
+            mailbox,
+            input,
+            outputs,
+            process,
+            phase,
+            interrupts,
+            report,
         })
     }
 
@@ -152,8 +163,13 @@ impl<'a> Attendance<'a> {
     fn wait(&mut self, inlets: &Inlets<'_>, busy: bool) -> Result<(), Error> {
         let timeout = if busy { Some(Duration::ZERO) } else { self.until().map(left) };
         let console = self.console.as_fd().unwrap_or(self.mailbox.as_fd());
-        let fds =
-            [self.channel.as_fd(), inlets.front, inlets.signals.as_fd(), self.mailbox.as_fd(), console];
+        let fds = [
+            self.channel.as_fd(),
+            inlets.front,
+            inlets.signals.as_fd(),
+            self.mailbox.as_fd(),
+            console,
+        ];
         let [channel, front, signals, _, console] = self.ctx.poll(fds, timeout)?;
         if channel {
             self.channel.acknowledge()?;
@@ -164,10 +180,9 @@ impl<'a> Attendance<'a> {
         if front {
             self.report = Some(Report::failed(KILLED, "vxn run was killed"));
         }
-        while signals {
-            match inlets.signals.read_signal()? {
-                Some(info) => self.signal(info.ssi_signo as i32)?,
-                None => break,
+        if signals {
+            while let Some(info) = inlets.signals.read_signal()? {
+                self.signal(info.ssi_signo as i32)?;
             }
         }
         Ok(())
@@ -303,7 +318,13 @@ impl<'a> Attendance<'a> {
         let time = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         let entropy = Entropy(random_bytes::<64>()?.to_vec());
         let hostname = self.plan.hostname.clone();
-        self.session.configure(Configure { version, entropy, time, hostname, root: self.plan.root() })?;
+        self.session.configure(Configure {
+            version,
+            entropy,
+            time,
+            hostname,
+            root: self.plan.root(),
+        })?;
         self.process = Some(self.session.start(self.plan.process.clone())?);
         Ok(())
     }

@@ -84,8 +84,12 @@ fn lines(bytes: &[u8]) -> Vec<String> {
     let shown = |line: &str| -> String {
         line.chars().map(|c| if c.is_control() && c != '\t' { '\u{fffd}' } else { c }).collect()
     };
-    let lines: Vec<String> =
-        text.lines().map(|l| l.trim_end_matches('\r')).filter(|l| !l.is_empty()).map(shown).collect();
+    let lines: Vec<String> = text
+        .lines()
+        .map(|l| l.trim_end_matches('\r'))
+        .filter(|l| !l.is_empty())
+        .map(shown)
+        .collect();
     lines[lines.len().saturating_sub(SHOWN)..].to_vec()
 }
 

@@ -78,9 +78,9 @@ impl Error {
         match self {
             Error::Plan(e) => Some(e.hint().to_owned()),
             Error::Libxl(e) => e.hint().map(str::to_owned),
-            Error::Channel(_) => {
-                Some("`modprobe xen-gntalloc xen-evtchn`; `vxn check` says what else is missing".into())
-            }
+            Error::Channel(_) => Some(
+                "`modprobe xen-gntalloc xen-evtchn`; `vxn check` says what else is missing".into(),
+            ),
             Error::Memory { .. } => Some("ask for less with -m, or end other domains".into()),
             Error::Journal(journal::Error::NameTaken { .. }) => {
                 Some("pick another --name, or end that container first".into())
@@ -107,9 +107,8 @@ pub fn main(mut link: UnixStream) -> ExitCode {
             return ExitCode::from(ENGINE_FAILED);
         }
     };
-    let report = run(&plan, &link).unwrap_or_else(|e| {
-        Report::failed(ENGINE_FAILED, e.to_string()).with_hint(e.hint())
-    });
+    let report = run(&plan, &link)
+        .unwrap_or_else(|e| Report::failed(ENGINE_FAILED, e.to_string()).with_hint(e.hint()));
     if let Err(e) = report::send(&mut link, &report) {
         tracing::debug!("the front is gone: {e}");
     }

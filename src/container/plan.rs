@@ -266,7 +266,10 @@ mod tests {
     }
 
     fn request(command: &[&[u8]]) -> ProcessRequest {
-        ProcessRequest { command: command.iter().map(|a| a.to_vec()).collect(), ..Default::default() }
+        ProcessRequest {
+            command: command.iter().map(|a| a.to_vec()).collect(),
+            ..Default::default()
+        }
     }
 
     fn args(request: ProcessRequest) -> Vec<Vec<u8>> {

@@ -2,8 +2,8 @@
 
 use std::io::{self, Read, Write};
 
-use serde::{Deserialize, Serialize};
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 
 /// docker's code for "the engine failed".
 pub const ENGINE_FAILED: u8 = 125;

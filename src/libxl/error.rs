@@ -62,9 +62,9 @@ impl Error {
             }
             Error::PermissionDenied { .. }
             | Error::Xenstore(xenstore::Error::PermissionDenied { .. }) => Some("run vxn as root"),
-            Error::Xenstore(xenstore::Error::NotRunning { .. }) => {
-                Some("start it (`systemctl start xenstored`); `vxn check` says what else is missing")
-            }
+            Error::Xenstore(xenstore::Error::NotRunning { .. }) => Some(
+                "start it (`systemctl start xenstored`); `vxn check` says what else is missing",
+            ),
             _ => None,
         }
     }

@@ -144,7 +144,8 @@ impl Ctx {
         fds: [BorrowedFd<'_>; N],
         timeout: Option<Duration>,
     ) -> Result<[bool; N]> {
-        let ours = fds.map(|fd| libc::pollfd { fd: fd.as_raw_fd(), events: libc::POLLIN, revents: 0 });
+        let ours =
+            fds.map(|fd| libc::pollfd { fd: fd.as_raw_fd(), events: libc::POLLIN, revents: 0 });
         let mut all = ours.to_vec();
         let wanted = self.before_poll(&mut all)?;
         let timeout = [timeout, wanted].into_iter().flatten().min();

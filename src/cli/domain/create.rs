@@ -14,8 +14,8 @@ use clap::Args;
 
 use super::monitor::{Ends, Order, Report};
 use super::{console, plan};
-use crate::config::Settings;
 use crate::cli::domain_config::{self, DomainFile, MAX_SIZE};
+use crate::config::Settings;
 use crate::xenstore::Xenstore;
 use crate::{kernel, tool};
 

@@ -105,7 +105,9 @@ pub fn run(args: DomainArgs, settings: &Settings) -> Result<ExitCode> {
             let domid = guest(&Ctx::open()?, &domain)?;
             return console::attach(&Xenstore::open()?, domid);
         }
-        Verb::BlockAttach { domain, disk } => block::attach(&domain, &disk, &settings.hotplug.value)?,
+        Verb::BlockAttach { domain, disk } => {
+            block::attach(&domain, &disk, &settings.hotplug.value)?
+        }
         Verb::BlockDetach { domain, vdev } => block::detach(&domain, &vdev)?,
         Verb::BlockList { domains, json } => block::list(&domains, json)?,
     }
