@@ -125,7 +125,7 @@ fn a_list_gives_the_hosts_image_or_none() {
     fixture.push(&both, "both:latest", &["--all"]);
     assert_eq!(fixture.pull("both", &options()).unwrap().digest, digest(&mine));
 
-    fixture.push(&fixture.layout.list(&[theirs.clone()]), "theirs:list", &["--all"]);
+    fixture.push(&fixture.layout.list(std::slice::from_ref(&theirs)), "theirs:list", &["--all"]);
     let (error, hint) = fixture.error("theirs:list", &options());
     assert!(error.contains("no image found in"), "{error}");
     assert_eq!(hint, "the image is not made for this kind of machine");
