@@ -159,6 +159,10 @@ fn numbers_out_of_range() {
         Refusal::OutOfRange("device number"),
         Some("a")
     );
+    for size in ["9223372036854775807", "18446744073709551615"] {
+        let layer = Archive::new().pax(&[("size", size.as_bytes())]).file("a", "").end();
+        refused!([layer], Refusal::OutOfRange("size"), Some("a"));
+    }
     let mut header = Archive::header(b'0', b"a", 0);
     header.as_old_mut().size = [0xff; 12];
     refused!([Archive::new().raw(header, b"").end()], Refusal::OutOfRange("size"), Some("a"));
