@@ -115,7 +115,7 @@ impl Error {
                 "use NAME[:TAG][@DIGEST], oci:DIR[:TAG], oci-archive:FILE[:TAG] or docker-archive:FILE[:TAG]"
                     .to_owned(),
             ),
-            Error::Damaged { .. } => Some("pull the image again".to_owned()),
+            Error::Damaged { .. } => Some("fetch the image again".to_owned()),
             Error::Tool(e) => e.hint().or_else(|| remedy(&e.to_string())),
             Error::Fetch { words, .. } => remedy(words),
             Error::Io { source, .. } => remedy(&source.to_string()),
