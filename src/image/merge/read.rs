@@ -13,6 +13,8 @@ use super::{Refusal, pax};
 
 /// The largest long name or extended header, in bytes.
 const MAX_EXTENSION: u64 = 1 << 20;
+/// Linux's `XATTR_SIZE_MAX`.
+const MAX_ATTRIBUTE: usize = 1 << 16;
 const CHUNK: usize = 1 << 16;
 
 /// One entry, its extended headers applied.
@@ -292,6 +294,9 @@ impl Extension {
             }
             self.sparse |= key.starts_with(b"GNU.sparse.");
             if let Some(name) = key.strip_prefix(b"SCHILY.xattr.") {
+                if value.len() > MAX_ATTRIBUTE {
+                    return Err(Refusal::OutOfRange("size of an extended attribute"));
+                }
                 if keeps(name) {
                     self.xattrs.retain(|(other, _)| other != name);
                     self.xattrs.push((name.to_vec(), value.to_vec()));
