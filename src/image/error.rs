@@ -88,7 +88,7 @@ pub enum Error {
 const REMEDIES: [(&str, &str); 13] = [
     ("no space left", "free some space under /var/lib/vxn"),
     ("policy.json", "apt-get install golang-github-containers-common"),
-    ("no image found in manifest list", "the image is not made for this kind of machine"),
+    ("no image found in", "the image is not made for this kind of machine"),
     ("no such file", "check the path"),
     ("permission denied", "run vxn as root"),
     ("unauthorized", "log in: skopeo login REGISTRY; a mistyped name gives the same answer"),
@@ -115,7 +115,7 @@ impl Error {
                 "use NAME[:TAG][@DIGEST], oci:DIR[:TAG], oci-archive:FILE[:TAG] or docker-archive:FILE[:TAG]"
                     .to_owned(),
             ),
-            Error::Damaged { .. } => Some("pull the image again".to_owned()),
+            Error::Damaged { .. } => Some("fetch the image again".to_owned()),
             Error::Tool(e) => e.hint().or_else(|| remedy(&e.to_string())),
             Error::Fetch { words, .. } => remedy(words),
             Error::Io { source, .. } => remedy(&source.to_string()),

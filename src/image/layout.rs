@@ -276,3 +276,6 @@ fn with_tag(descriptors: &[Descriptor], tag: &str) -> Vec<Descriptor> {
 fn tags(descriptors: &[Descriptor]) -> BTreeSet<&str> {
     descriptors.iter().filter_map(tag).collect()
 }
+
+#[cfg(test)]
+mod tests;

@@ -84,13 +84,9 @@ impl Store {
     ) -> Result<Image> {
         let source = Origin::of(reference)?;
         let work = WorkDir::new(&self.tmp()).map_err(Error::io(&self.tmp()))?;
-        let digest = match &reference.source {
-            Source::Layout { dir, tag } => {
-                let from = Layout::at(dir);
-                let digest = from.resolve(tag.as_deref(), &source.key)?;
-                self.adopt(&from, digest, work.path())?
-            }
-            _ => fetch::skopeo(reference, &self.root, work.path(), options, progress)?,
+        let digest = match &source.layout {
+            Some((layout, digest)) => self.adopt(layout, *digest, work.path())?,
+            None => fetch::skopeo(reference, &self.root, work.path(), options, progress)?,
         };
         let documents = self.blobs.image(&digest)?;
         if !platform::runs(&documents.config) {
@@ -139,7 +135,8 @@ impl Store {
         };
         let annotation = |key| entry.annotations().as_ref().and_then(|a| a.get(key));
         let digest = entry.digest().as_ref().parse().ok();
-        let Some(digest) = digest.filter(|d| source.manifest.is_none_or(|now| now == *d)) else {
+        let now = source.layout.as_ref().map(|(_, digest)| *digest);
+        let Some(digest) = digest.filter(|then| now.is_none_or(|now| now == *then)) else {
             return Ok(None);
         };
         if annotation(STAMP) != source.stamp.as_ref() {
@@ -223,8 +220,8 @@ fn image(reference: String, documents: Documents, path: PathBuf) -> Image {
 struct Origin {
     /// The canonical reference, with an absolute path.
     key: String,
-    /// The manifest that a local layout names now.
-    manifest: Option<Digest>,
+    /// A local layout, and the manifest that it names now.
+    layout: Option<(Layout, Digest)>,
     /// What a local archive looks like now.
     stamp: Option<String>,
 }
@@ -233,11 +230,13 @@ impl Origin {
     fn of(reference: &Reference) -> Result<Origin> {
         let absolute = reference.absolute()?;
         let key = absolute.to_string();
-        let (mut manifest, mut stamp) = (None, None);
+        let (mut layout, mut stamp) = (None, None);
         match &absolute.source {
             Source::Registry { .. } => {}
             Source::Layout { dir, tag } => {
-                manifest = Some(Layout::at(dir).resolve(tag.as_deref(), &key)?);
+                let from = Layout::at(dir);
+                let digest = from.resolve(tag.as_deref(), &key)?;
+                layout = Some((from, digest));
             }
             Source::Archive { file, .. } => {
                 let m = fs::metadata(file).map_err(Error::io(file))?;
@@ -253,6 +252,6 @@ impl Origin {
                 ));
             }
         }
-        Ok(Origin { key, manifest, stamp })
+        Ok(Origin { key, layout, stamp })
     }
 }

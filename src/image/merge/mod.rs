@@ -16,6 +16,7 @@
 //! Layers come from strangers. What cannot be kept faithfully is refused with
 //! the entry named: see [`Refusal`].
 
+mod header;
 mod paths;
 mod pax;
 mod read;
@@ -39,7 +40,7 @@ pub struct Limits {
     /// Bytes of all layers together, uncompressed.
     pub unpacked: u64,
     /// Entries of all layers together. Each costs us some 200 bytes of memory.
-    pub entries: u32,
+    pub entries: u64,
     /// Bytes of names, link targets and directories' extended attributes of
     /// all layers together: all that is kept in memory.
     pub names: u64,

@@ -4,8 +4,9 @@ use std::collections::btree_map::Entry as Slot;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 
+use super::header::Kind;
 use super::paths::{InodeId, Paths};
-use super::read::{Entry, Kind, Meta};
+use super::read::{Entry, Meta};
 use super::write::Writer;
 use super::{Limits, Refusal};
 
@@ -98,7 +99,7 @@ impl Directory {
 /// Counts what is kept in memory.
 struct Budget {
     limits: Limits,
-    entries: u32,
+    entries: u64,
     names: u64,
 }
 
@@ -107,7 +108,7 @@ impl Budget {
         self.entries += 1;
         self.names += bytes as u64;
         if self.entries > self.limits.entries {
-            return Err(Refusal::Limit { what: "entries", limit: self.limits.entries.into() });
+            return Err(Refusal::Limit { what: "entries", limit: self.limits.entries });
         }
         if self.names > self.limits.names {
             return Err(Refusal::Limit { what: "bytes of names", limit: self.limits.names });

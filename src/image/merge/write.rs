@@ -5,8 +5,9 @@ use std::io::{self, Write};
 
 use tar::{EntryType, Header};
 
+use super::header::Kind;
 use super::pax;
-use super::read::{Entry, Kind, Meta};
+use super::read::{Entry, Meta};
 
 const BLOCK: u64 = 512;
 const ZEROS: [u8; 2 * BLOCK as usize] = [0; 2 * BLOCK as usize];

@@ -138,8 +138,8 @@ fn extended_headers_that_eat_memory() {
     let huge = Archive::new().raw(Archive::header(b'L', b"long", 1 << 40), b"").end();
     refused!([huge], Refusal::HeaderTooLarge, Some("long"));
     let mut many = Archive::new();
-    for i in 0..3 {
-        many = many.pax(&[(&format!("SCHILY.xattr.user.{i}"), &[0; 500_000])]);
+    for i in 0..20 {
+        many = many.pax(&[(&format!("SCHILY.xattr.user.{i}"), &[0; 1 << 16])]);
     }
     refused!([many.file("a", "").end()], Refusal::HeaderTooLarge, Some("pax"));
 }
@@ -159,6 +159,12 @@ fn numbers_out_of_range() {
         Refusal::OutOfRange("device number"),
         Some("a")
     );
+    for size in ["9223372036854775807", "18446744073709551615"] {
+        let layer = Archive::new().pax(&[("size", size.as_bytes())]).file("a", "").end();
+        refused!([layer], Refusal::OutOfRange("size"), Some("a"));
+    }
+    let layer = Archive::new().pax(&[("SCHILY.xattr.user.a", &[0; (1 << 16) + 1])]).file("a", "");
+    refused!([layer.end()], Refusal::OutOfRange("size of an extended attribute"), Some("pax"));
     let mut header = Archive::header(b'0', b"a", 0);
     header.as_old_mut().size = [0xff; 12];
     refused!([Archive::new().raw(header, b"").end()], Refusal::OutOfRange("size"), Some("a"));

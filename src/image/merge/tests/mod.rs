@@ -6,6 +6,7 @@ mod model;
 mod semantics;
 
 use std::collections::BTreeMap;
+use std::slice::from_ref;
 
 use tar::{Builder, EntryType, Header};
 
@@ -119,7 +120,7 @@ pub fn contents(archive: &[u8]) -> BTreeMap<Vec<u8>, Found> {
 /// Merges and lists: `name/`, `name=data`, `name->target`, `name==primary`.
 pub fn list(layers: &[Vec<u8>]) -> Vec<String> {
     let archive = merged(layers).unwrap();
-    assert_eq!(merged(&[archive.clone()]).unwrap(), archive, "merging again changes nothing");
+    assert_eq!(merged(from_ref(&archive)).unwrap(), archive, "merging again changes nothing");
     contents(&archive)
         .into_iter()
         .map(|(name, found)| {

@@ -142,22 +142,10 @@ impl Stack {
                 archive.raw(header, b"")
             }
             Op::HardLink(name, which) if layer.fits(name) => {
-                // A lower file counts only where this layer has nothing.
-                let mut seen = layer.tree.clone();
-                for (lower, thing) in &self.tree {
-                    if layer.fits(lower) {
-                        seen.entry(lower.clone()).or_insert(thing.clone());
-                    }
-                }
-                let files: Vec<_> = seen
-                    .iter()
-                    .filter_map(|(n, t)| if let Thing::Inode(i) = t { Some((n, *i)) } else { None })
-                    .collect();
-                if files.is_empty() {
-                    return archive;
-                }
-                let (target, inode) = files[which % files.len()];
-                layer.place(name, inode);
+                let files = self.files(layer);
+                let Some(at) = which.checked_rem(files.len()) else { return archive };
+                let (target, inode) = &files[at];
+                layer.place(name, *inode);
                 archive.hard_link(name, target)
             }
             Op::Whiteout(name) if layer.fits(name) => {
@@ -173,6 +161,17 @@ impl Stack {
             }
             _ => archive,
         }
+    }
+
+    /// What a hard link can name: files of the layer, and lower ones where the
+    /// layer has nothing.
+    fn files(&self, layer: &Layer) -> Vec<(String, usize)> {
+        let mut seen = layer.tree.clone();
+        for (lower, thing) in self.tree.iter().filter(|(name, _)| layer.fits(name)) {
+            seen.entry(lower.clone()).or_insert(thing.clone());
+        }
+        let inode = |thing| if let Thing::Inode(inode) = thing { Some(inode) } else { None };
+        seen.into_iter().filter_map(|(name, thing)| Some((name, inode(thing)?))).collect()
     }
 
     /// Lays a layer over the tree.
@@ -248,7 +247,7 @@ proptest! {
         }
         let archive = merged(&stack.archives).unwrap();
         prop_assert_eq!(contents(&archive), stack.expected());
-        prop_assert_eq!(merged(&[archive.clone()]).unwrap(), archive);
+        prop_assert_eq!(merged(from_ref(&archive)).unwrap(), archive);
     }
 
     #[test]
@@ -276,7 +275,7 @@ proptest! {
             }
         }
         if let Ok(merged_once) = merged(&[archive]) {
-            prop_assert_eq!(merged(&[merged_once.clone()]).unwrap(), merged_once);
+            prop_assert_eq!(merged(from_ref(&merged_once)).unwrap(), merged_once);
         }
     }
 }
