@@ -13,7 +13,8 @@ use anyhow::{Context, Result, bail};
 use clap::Args;
 
 use super::monitor::{Ends, Order, Report};
-use super::{Places, console, plan};
+use super::{console, plan};
+use crate::cli::Places;
 use crate::cli::domain_config::{self, DomainFile, MAX_SIZE};
 use crate::xenstore::Xenstore;
 use crate::{kernel, tool};

@@ -7,12 +7,12 @@ mod list;
 mod monitor;
 mod plan;
 
-use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::{Result, bail};
 use clap::{Args, Subcommand};
 
+use super::Places;
 use crate::libxl::{Ctx, DomId, DomainInfo, EventKind};
 use crate::xenstore::Xenstore;
 
@@ -89,17 +89,6 @@ struct Domains {
     /// Names or ids.
     #[arg(required = true)]
     domains: Vec<String>,
-}
-
-/// The places that these verbs need.
-#[derive(Debug)]
-pub struct Places {
-    /// The cache of unpacked kernels.
-    pub kernels: PathBuf,
-    /// Work directories, on the same file system.
-    pub tmp: PathBuf,
-    /// The hotplug program.
-    pub hotplug: PathBuf,
 }
 
 /// Runs `vxn domain …`.
