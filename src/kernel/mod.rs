@@ -104,7 +104,7 @@ pub fn prepare(source: &Path, cache: &Path, tmp: &Path) -> Result<KernelInfo> {
     };
     let digest = cache::digest(&file).map_err(io_error("read", &path))?;
     let made = cache.make(&digest, |out| {
-        unpack::unpack(&file, &packed, &path, out)?;
+        unpack::unpack(&file, &packed, &path, out, MAX_UNPACKED)?;
         inspect_unpacked(out, &path).map(drop)
     })?;
     if Stamp::of(&file).map_err(io_error("read", &path))? != stamp {

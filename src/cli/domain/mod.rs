@@ -4,6 +4,7 @@ mod block;
 mod console;
 mod create;
 mod list;
+mod lock_file;
 mod monitor;
 mod plan;
 

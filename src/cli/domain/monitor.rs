@@ -14,9 +14,9 @@ use anyhow::{Context, Result, bail};
 use nix::unistd::{chdir, dup2_stdin, dup2_stdout, setsid};
 use serde::{Deserialize, Serialize};
 
+use super::lock_file::LockFile;
 use crate::cli::domain_config::OnEnd;
 use crate::libxl::{Ctx, DeathWatch, DomId, DomainConfig, EventKind, ShutdownReason, Uuid};
-use crate::state::Lock;
 
 /// What to make, and what to do when it ends.
 #[derive(Debug, Serialize, Deserialize)]
@@ -143,12 +143,10 @@ fn check_memory(ctx: &Ctx, config: &DomainConfig) -> Result<()> {
 
 /// libxl checks whether a name is taken, and then takes it: two at once could both
 /// get it.
-fn lock_name(name: &str) -> Result<Lock> {
+fn lock_name(name: &str) -> Result<LockFile> {
     let dir = Path::new("/run/vxn/domains");
-    let path = dir.join(name);
-    fs::create_dir_all(dir)
-        .and_then(|()| Lock::exclusive(&path))
-        .with_context(|| format!("cannot lock {}", path.display()))
+    fs::create_dir_all(dir).with_context(|| format!("cannot create {}", dir.display()))?;
+    LockFile::take(&dir.join(name))
 }
 
 /// Waits for the end of the domain, and says what is to be done then; nothing if
