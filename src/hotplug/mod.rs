@@ -40,14 +40,14 @@ pub enum Error {
     #[error("to be run by libxl as disk.script or nic.script, not like this: {0}")]
     Usage(String),
     /// A system call failed.
-    #[error("cannot {action} {}: {source}", path.display())]
+    #[error("cannot {action} {}: {error}", path.display())]
     Io {
         /// What was tried, an infinitive.
         action: &'static str,
         /// On which file or device.
         path: PathBuf,
         /// The system's words.
-        source: io::Error,
+        error: io::Error,
     },
     /// A node that libxl always writes is not there.
     #[error("{0} is missing in xenstore")]
@@ -89,14 +89,14 @@ pub enum Error {
     #[error("{0} is not a bridge")]
     NotABridge(String),
     /// The kernel refused a change to a network device.
-    #[error("cannot {action} network device {name}: {source}")]
+    #[error("cannot {action} network device {name}: {error}")]
     Link {
         /// What was tried, an infinitive.
         action: &'static str,
         /// The device.
         name: String,
         /// The system's words.
-        source: io::Error,
+        error: io::Error,
     },
     /// xenstore failed.
     #[error(transparent)]
@@ -104,8 +104,8 @@ pub enum Error {
 }
 
 impl Error {
-    fn io(action: &'static str, path: &Path, source: io::Error) -> Error {
-        Error::Io { action, path: path.to_owned(), source }
+    fn io(action: &'static str, path: &Path, error: io::Error) -> Error {
+        Error::Io { action, path: path.to_owned(), error }
     }
 }
 
