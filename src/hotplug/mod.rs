@@ -26,7 +26,7 @@ pub use reap::{Reaped, reap_loops};
 pub use request::{Backend, Request};
 pub use store::Store;
 
-use crate::state::Lock;
+use crate::state::LockFile;
 use crate::xenstore;
 
 /// Held while loop devices are made, checked or removed.
@@ -134,9 +134,9 @@ pub fn run(request: &Request, store: &impl Store, lock_file: &Path) -> Result<()
 
 /// One hotplug program at a time: a check for other users of a disk and what
 /// follows from it are one step.
-fn lock(path: &Path) -> Result<Lock> {
+fn lock(path: &Path) -> Result<LockFile> {
     let made = path.parent().map_or(Ok(()), fs::create_dir_all);
-    made.and_then(|()| Lock::exclusive(path)).map_err(|e| Error::io("lock", path, e))
+    made.and_then(|()| LockFile::exclusive(path)).map_err(|e| Error::io("lock", path, e))
 }
 
 #[cfg(test)]

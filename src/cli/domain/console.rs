@@ -19,8 +19,8 @@ use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::sys::termios::{SetArg, Termios, cfmakeraw, tcgetattr, tcsetattr};
 
-use super::lock_file::LockFile;
 use crate::libxl::DomId;
+use crate::state::LockFile;
 use crate::xenstore::{Xenstore, paths};
 
 /// Ctrl-]
@@ -72,7 +72,8 @@ fn tty(store: &Xenstore, domid: DomId) -> Result<PathBuf> {
 /// Xen's own client takes the same lock.
 fn lock(dir: &Path, domid: DomId) -> Result<LockFile> {
     let path = dir.join(format!("xenconsole.{domid}"));
-    match LockFile::try_take(&path)? {
+    let lock = LockFile::try_exclusive(&path);
+    match lock.with_context(|| format!("cannot lock {}", path.display()))? {
         Some(lock) => Ok(lock),
         None => bail!("the console of domain {domid} is in use by somebody else"),
     }

@@ -45,8 +45,8 @@ pub fn run(args: &CreateArgs, places: &Places) -> Result<ExitCode> {
     let kernel = kernel::prepare(&file.kernel, &places.kernels, &places.tmp)?;
     let config = plan::domain(file, kernel, &places.hotplug)?;
     let name = config.name.clone();
-    let hotplug = places.hotplug.clone();
-    let order = Order { config, ends, hotplug, paused: args.paused };
+    let Places { hotplug, run, .. } = places.clone();
+    let order = Order { config, ends, hotplug, run, paused: args.paused };
     let (domid, uuid) = match start_monitor(&order)? {
         Report::Created { domid, uuid } => (domid, uuid),
         Report::Failed { message } => bail!(message),

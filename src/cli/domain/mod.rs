@@ -4,7 +4,6 @@ mod block;
 mod console;
 mod create;
 mod list;
-mod lock_file;
 mod monitor;
 mod plan;
 
