@@ -199,6 +199,47 @@ pub struct Settings {
     pub boot_timeout: Setting<u64>,
 }
 
+/// A setting as people read it.
+#[derive(Debug, Clone, Serialize)]
+pub struct Row {
+    /// Its key in the file.
+    pub name: &'static str,
+    /// The value in force.
+    pub value: String,
+    /// Where it came from.
+    pub origin: String,
+}
+
+impl Settings {
+    /// Every setting, in the order in which they are documented.
+    pub fn rows(&self) -> Vec<Row> {
+        vec![
+            self.memory.row("memory"),
+            self.vcpus.row("vcpus"),
+            self.guest_type.row("type"),
+            self.kernel.path_row("kernel"),
+            self.initramfs.path_row("initramfs"),
+            self.hotplug.path_row("hotplug"),
+            self.root.path_row("root"),
+            self.run.path_row("run"),
+            self.boot_timeout.row("boot_timeout"),
+        ]
+    }
+}
+
+impl<T: Display> Setting<T> {
+    fn row(&self, name: &'static str) -> Row {
+        Row { name, value: self.value.to_string(), origin: self.origin.to_string() }
+    }
+}
+
+impl Setting<PathBuf> {
+    fn path_row(&self, name: &'static str) -> Row {
+        let value = self.value.display().to_string();
+        Row { name, value, origin: self.origin.to_string() }
+    }
+}
+
 /// The keys of the file; each is text or a number.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]

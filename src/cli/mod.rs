@@ -1,8 +1,10 @@
 //! The command line: one file per verb.
 
+mod check;
 mod domain;
 pub mod domain_config;
 mod failure;
+mod info;
 mod monitor;
 mod run;
 
@@ -32,6 +34,8 @@ enum Command {
     Run(Box<run::RunArgs>),
     /// Drive domains directly, as xl does.
     Domain(domain::DomainArgs),
+    Check(check::CheckArgs),
+    Info(info::InfoArgs),
     #[command(hide = true)]
     Monitor(monitor::MonitorArgs),
 }
@@ -41,7 +45,7 @@ impl Command {
     fn failure_code(&self) -> u8 {
         match self {
             Command::Run(_) | Command::Monitor(_) => ENGINE_FAILED,
-            Command::Domain(_) => 1,
+            Command::Domain(_) | Command::Check(_) | Command::Info(_) => 1,
         }
     }
 }
@@ -64,6 +68,8 @@ fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
     match command {
         Command::Run(args) => run::run(*args, &Settings::load()?),
         Command::Domain(args) => domain::run(args, &Settings::load()?),
+        Command::Check(args) => check::run(&args, &Settings::load()?),
+        Command::Info(args) => info::run(&args, &Settings::load()?),
         Command::Monitor(args) => monitor::run(&args),
     }
 }

@@ -26,7 +26,7 @@ pub use reap::{Reaped, reap_loops};
 pub use request::{Backend, Request};
 pub use store::Store;
 
-use crate::state::Lock;
+use crate::state::LockFile;
 use crate::xenstore;
 
 /// Held while loop devices are made, checked or removed.
@@ -40,14 +40,14 @@ pub enum Error {
     #[error("to be run by libxl as disk.script or nic.script, not like this: {0}")]
     Usage(String),
     /// A system call failed.
-    #[error("cannot {action} {}: {source}", path.display())]
+    #[error("cannot {action} {}: {error}", path.display())]
     Io {
         /// What was tried, an infinitive.
         action: &'static str,
         /// On which file or device.
         path: PathBuf,
         /// The system's words.
-        source: io::Error,
+        error: io::Error,
     },
     /// A node that libxl always writes is not there.
     #[error("{0} is missing in xenstore")]
@@ -89,14 +89,14 @@ pub enum Error {
     #[error("{0} is not a bridge")]
     NotABridge(String),
     /// The kernel refused a change to a network device.
-    #[error("cannot {action} network device {name}: {source}")]
+    #[error("cannot {action} network device {name}: {error}")]
     Link {
         /// What was tried, an infinitive.
         action: &'static str,
         /// The device.
         name: String,
         /// The system's words.
-        source: io::Error,
+        error: io::Error,
     },
     /// xenstore failed.
     #[error(transparent)]
@@ -104,8 +104,8 @@ pub enum Error {
 }
 
 impl Error {
-    fn io(action: &'static str, path: &Path, source: io::Error) -> Error {
-        Error::Io { action, path: path.to_owned(), source }
+    fn io(action: &'static str, path: &Path, error: io::Error) -> Error {
+        Error::Io { action, path: path.to_owned(), error }
     }
 }
 
@@ -134,9 +134,9 @@ pub fn run(request: &Request, store: &impl Store, lock_file: &Path) -> Result<()
 
 /// One hotplug program at a time: a check for other users of a disk and what
 /// follows from it are one step.
-fn lock(path: &Path) -> Result<Lock> {
+fn lock(path: &Path) -> Result<LockFile> {
     let made = path.parent().map_or(Ok(()), fs::create_dir_all);
-    made.and_then(|()| Lock::exclusive(path)).map_err(|e| Error::io("lock", path, e))
+    made.and_then(|()| LockFile::exclusive(path)).map_err(|e| Error::io("lock", path, e))
 }
 
 #[cfg(test)]

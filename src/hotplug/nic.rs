@@ -126,5 +126,5 @@ fn nonsense(backend: &Backend, name: &str, value: String) -> Error {
 
 /// For `map_err`: what was tried, and on which network device.
 fn link_error<'a>(action: &'static str, name: &'a str) -> impl Fn(io::Error) -> Error + use<'a> {
-    move |source| Error::Link { action, name: name.to_owned(), source }
+    move |error| Error::Link { action, name: name.to_owned(), error }
 }

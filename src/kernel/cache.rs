@@ -126,7 +126,7 @@ impl<'a> Cache<'a> {
         serde_json::to_vec_pretty(&record)
             .map_err(io::Error::from)
             .and_then(|json| write_atomic(&path, &json))
-            .map_err(|source| Error::Io { action: "write", path, source })
+            .map_err(|error| Error::Io { action: "write", path, error })
     }
 
     fn index(&self, stamp: &Stamp) -> PathBuf {

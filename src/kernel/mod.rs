@@ -36,14 +36,14 @@ pub struct KernelInfo {
 #[non_exhaustive]
 pub enum Error {
     /// A system call on the source or on the cache failed.
-    #[error("cannot {action} {}: {source}", path.display())]
+    #[error("cannot {action} {}: {error}", path.display())]
     Io {
         /// What was tried, an infinitive: "read", "write".
         action: &'static str,
         /// On which file.
         path: PathBuf,
         /// The system's words.
-        source: io::Error,
+        error: io::Error,
     },
     /// The file is none of the shapes that a kernel comes in.
     #[error(
@@ -104,7 +104,7 @@ pub fn prepare(source: &Path, cache: &Path, tmp: &Path) -> Result<KernelInfo> {
     };
     let digest = cache::digest(&file).map_err(io_error("read", &path))?;
     let made = cache.make(&digest, |out| {
-        unpack::unpack(&file, &packed, &path, out)?;
+        unpack::unpack(&file, &packed, &path, out, MAX_UNPACKED)?;
         inspect_unpacked(out, &path).map(drop)
     })?;
     if Stamp::of(&file).map_err(io_error("read", &path))? != stamp {
@@ -152,7 +152,7 @@ fn inspect(file: &File, format: Format, source: &Path) -> Result<GuestTypes> {
 
 /// For `map_err`: what was tried, and on which file.
 fn io_error<'a>(action: &'static str, path: &'a Path) -> impl Fn(io::Error) -> Error + use<'a> {
-    move |source| Error::Io { action, path: path.to_owned(), source }
+    move |error| Error::Io { action, path: path.to_owned(), error }
 }
 
 #[cfg(test)]

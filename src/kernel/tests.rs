@@ -210,6 +210,19 @@ fn corrupt_payloads_are_errors_and_leave_nothing() {
 }
 
 #[test]
+fn unpacking_ends_at_the_limit() {
+    let room = Room::new();
+    let path = room.file(PACKED[0].1);
+    let file = File::open(&path).unwrap();
+    let Shape::Packed(packed) = format::recognise(&file, &path).unwrap() else { panic!() };
+    let size = kernel().len() as u64;
+    let mut out = Vec::new();
+    unpack::unpack(&file, &packed, &path, &mut out, size).unwrap();
+    let error = unpack::unpack(&file, &packed, &path, &mut io::sink(), size - 1).unwrap_err();
+    assert!(matches!(error, Error::TooBig(_)), "{error}");
+}
+
+#[test]
 fn a_setup_header_that_points_outside_the_file_is_refused() {
     let room = Room::new();
     let mut image = bzimage(PACKED[0].1);

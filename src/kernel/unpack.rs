@@ -9,13 +9,20 @@ use std::path::Path;
 use lzma_rust2::{LzmaReader, XzReader};
 
 use super::format::{Compression, Packed};
-use super::{Error, MAX_UNPACKED, Result};
+use super::{Error, Result};
 
 /// The kernel's `lzma -9` asks for a 64 MiB dictionary; KiB.
 const LZMA_MEMORY: u32 = 1 << 20;
 
-/// Unpacks `packed`, which is in `file`, into `out`. Errors speak of `path`.
-pub(super) fn unpack(file: &File, packed: &Packed, path: &Path, out: &mut File) -> Result<()> {
+/// Unpacks `packed`, which is in `file`, into `out`: at most `limit` bytes. Errors
+/// speak of `path`.
+pub(super) fn unpack(
+    file: &File,
+    packed: &Packed,
+    path: &Path,
+    out: &mut impl Write,
+    limit: u64,
+) -> Result<()> {
     let corrupt = |why: String| Error::Corrupt { path: path.to_owned(), why };
     let input = BufReader::with_capacity(1 << 16, Section::new(file, packed));
     let mut input = decoder(packed.compression, input).map_err(|e| corrupt(e.to_string()))?;
@@ -29,7 +36,7 @@ pub(super) fn unpack(file: &File, packed: &Packed, path: &Path, out: &mut File) 
             Err(e) => return Err(corrupt(e.to_string())),
         };
         total += n as u64;
-        if total > MAX_UNPACKED {
+        if total > limit {
             return Err(Error::TooBig(path.to_owned()));
         }
         out.write_all(&buffer[..n]).map_err(super::io_error("unpack", path))?;

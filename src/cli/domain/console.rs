@@ -4,7 +4,7 @@
 //! bytes from each other, so there is one at a time: the holder of the lock file
 //! that Xen's own client, xenconsole, takes as well.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{File, OpenOptions};
 use std::io::{self, IsTerminal, Read, Write};
 use std::os::fd::AsFd;
 use std::os::unix::fs::OpenOptionsExt;
@@ -20,7 +20,7 @@ use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::sys::termios::{SetArg, Termios, cfmakeraw, tcgetattr, tcsetattr};
 
 use crate::libxl::DomId;
-use crate::state::Lock;
+use crate::state::LockFile;
 use crate::xenstore::{Xenstore, paths};
 
 /// Ctrl-]
@@ -35,7 +35,7 @@ const MAX_PENDING: usize = 64 << 10;
 /// Connects this terminal to the console of a domain until the console ends, the
 /// user presses Ctrl-] or a signal comes. Without a terminal it only shows.
 pub fn attach(store: &Xenstore, domid: DomId) -> Result<ExitCode> {
-    let _lock = ConsoleLock::take(Path::new("/var/lock"), domid)?;
+    let _lock = lock(Path::new("/var/lock"), domid)?;
     let path = tty(store, domid)?;
     let tty = OpenOptions::new()
         .read(true)
@@ -69,28 +69,13 @@ fn tty(store: &Xenstore, domid: DomId) -> Result<PathBuf> {
     }
 }
 
-/// The lock file, removed with the lock.
-struct ConsoleLock {
-    path: PathBuf,
-    _lock: Lock,
-}
-
-impl ConsoleLock {
-    fn take(dir: &Path, domid: DomId) -> Result<ConsoleLock> {
-        let path = dir.join(format!("xenconsole.{domid}"));
-        match Lock::try_exclusive(&path)
-            .with_context(|| format!("cannot lock {}", path.display()))?
-        {
-            Some(_lock) => Ok(ConsoleLock { path, _lock }),
-            None => bail!("the console of domain {domid} is in use by somebody else"),
-        }
-    }
-}
-
-impl Drop for ConsoleLock {
-    fn drop(&mut self) {
-        // Removed while it is held; who waits for it looks whether it is still there.
-        let _ = fs::remove_file(&self.path);
+/// Xen's own client takes the same lock.
+fn lock(dir: &Path, domid: DomId) -> Result<LockFile> {
+    let path = dir.join(format!("xenconsole.{domid}"));
+    let lock = LockFile::try_exclusive(&path);
+    match lock.with_context(|| format!("cannot lock {}", path.display()))? {
+        Some(lock) => Ok(lock),
+        None => bail!("the console of domain {domid} is in use by somebody else"),
     }
 }
 
@@ -243,13 +228,13 @@ mod tests {
     #[test]
     fn one_reader_at_a_time() {
         let dir = tempfile::tempdir().unwrap();
-        let held = ConsoleLock::take(dir.path(), DomId(7)).unwrap();
-        let error = ConsoleLock::take(dir.path(), DomId(7)).err().unwrap().to_string();
+        let held = lock(dir.path(), DomId(7)).unwrap();
+        let error = lock(dir.path(), DomId(7)).err().unwrap().to_string();
         assert_eq!(error, "the console of domain 7 is in use by somebody else");
-        assert!(ConsoleLock::take(dir.path(), DomId(8)).is_ok());
+        assert!(lock(dir.path(), DomId(8)).is_ok());
         drop(held);
-        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
-        assert!(ConsoleLock::take(dir.path(), DomId(7)).is_ok());
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
+        assert!(lock(dir.path(), DomId(7)).is_ok());
     }
 
     #[test]

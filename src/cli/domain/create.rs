@@ -45,8 +45,8 @@ pub fn run(args: &CreateArgs, settings: &Settings) -> Result<ExitCode> {
     let kernel = kernel::prepare(&file.kernel, &settings.kernels(), &settings.tmp())?;
     let config = plan::domain(file, kernel, &settings.hotplug.value)?;
     let name = config.name.clone();
-    let hotplug = settings.hotplug.value.clone();
-    let order = Order { config, ends, hotplug, paused: args.paused };
+    let (hotplug, run) = (settings.hotplug.value.clone(), settings.run.value.clone());
+    let order = Order { config, ends, hotplug, run, paused: args.paused };
     let (domid, uuid) = match start_monitor(&order)? {
         Report::Created { domid, uuid } => (domid, uuid),
         Report::Failed { message } => bail!(message),

@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::cli::domain_config::OnEnd;
 use crate::libxl::{Ctx, DeathWatch, DomId, DomainConfig, EventKind, ShutdownReason, Uuid};
-use crate::state::Lock;
+use crate::state::LockFile;
 
 /// What to make, and what to do when it ends.
 #[derive(Debug, Serialize, Deserialize)]
@@ -25,6 +25,8 @@ pub struct Order {
     pub ends: Ends,
     /// The hotplug program for disks that were attached later.
     pub hotplug: PathBuf,
+    /// The directory for the lock on the name.
+    pub run: PathBuf,
     /// Leave it paused.
     pub paused: bool,
 }
@@ -65,7 +67,7 @@ pub fn run() -> Result<()> {
         serde_json::from_reader(io::stdin().lock()).context("cannot read the order")?;
     let open = || -> Result<(Ctx, Running)> {
         let ctx = Ctx::open()?;
-        let domain = start(&ctx, &order.config, order.paused)?;
+        let domain = start(&ctx, &order, order.paused)?;
         Ok((ctx, domain))
     };
     let (ctx, mut domain) = match open() {
@@ -84,7 +86,7 @@ pub fn run() -> Result<()> {
             Some(OnEnd::Restart) => {
                 keep_disks(&ctx, domain.domid, &mut order)?;
                 ctx.destroy(domain.domid)?;
-                domain = start(&ctx, &order.config, false)?;
+                domain = start(&ctx, &order, false)?;
                 tracing::info!("restarted as domain {}", domain.domid);
             }
         }
@@ -109,20 +111,20 @@ struct Running {
     _watch: DeathWatch,
 }
 
-fn start(ctx: &Ctx, config: &DomainConfig, paused: bool) -> Result<Running> {
+fn start(ctx: &Ctx, Order { config, run, .. }: &Order, paused: bool) -> Result<Running> {
     check_memory(ctx, config)?;
     let domid = {
-        let _name = lock_name(&config.name)?;
+        let _name = lock_name(run, &config.name)?;
         ctx.create_paused(config)?
     };
-    let run = || {
+    let go = || {
         let watch = ctx.watch_death(domid)?;
         if !paused {
             ctx.unpause(domid)?;
         }
         Ok(Running { domid, _watch: watch })
     };
-    run().or_else(|e| {
+    go().or_else(|e| {
         ctx.destroy(domid)?;
         Err(e)
     })
@@ -143,11 +145,10 @@ fn check_memory(ctx: &Ctx, config: &DomainConfig) -> Result<()> {
 
 /// libxl checks whether a name is taken, and then takes it: two at once could both
 /// get it.
-fn lock_name(name: &str) -> Result<Lock> {
-    let dir = Path::new("/run/vxn/domains");
-    let path = dir.join(name);
-    fs::create_dir_all(dir)
-        .and_then(|()| Lock::exclusive(&path))
+fn lock_name(run: &Path, name: &str) -> Result<LockFile> {
+    let path = run.join(format!("domain-{name}.lock"));
+    fs::create_dir_all(run)
+        .and_then(|()| LockFile::exclusive(&path))
         .with_context(|| format!("cannot lock {}", path.display()))
 }
 
