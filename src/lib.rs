@@ -1,4 +1,14 @@
 //! A native Xen toolstack on libxl, and on it a container engine that runs OCI
 //! containers as Xen DomUs. `docs/architecture.md` has the map of the rooms.
 
+pub mod cli;
+pub mod config;
+pub mod container;
+pub mod guest;
+pub mod hotplug;
+pub mod image;
+pub mod kernel;
+pub mod libxl;
 pub mod state;
+pub mod tool;
+pub mod xenstore;

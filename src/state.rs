@@ -70,6 +70,35 @@ fn is_current(lock: &Flock<File>, path: &Path) -> io::Result<bool> {
     }
 }
 
+/// A held [`Lock`] whose file goes away with it: it is removed while it is still
+/// held, and who waits for it looks whether the file that he got is still there.
+#[derive(Debug)]
+pub struct LockFile {
+    path: PathBuf,
+    _lock: Lock,
+}
+
+impl LockFile {
+    /// Waits for the exclusive lock on `path`.
+    pub fn exclusive(path: &Path) -> io::Result<LockFile> {
+        Ok(LockFile { path: path.to_owned(), _lock: Lock::exclusive(path)? })
+    }
+
+    /// Takes the exclusive lock on `path` if nobody holds it.
+    pub fn try_exclusive(path: &Path) -> io::Result<Option<LockFile>> {
+        let lock = Lock::try_exclusive(path)?;
+        Ok(lock.map(|lock| LockFile { path: path.to_owned(), _lock: lock }))
+    }
+}
+
+impl Drop for LockFile {
+    fn drop(&mut self) {
+        if let Err(e) = fs::remove_file(&self.path) {
+            tracing::warn!("cannot remove {}: {e}", self.path.display());
+        }
+    }
+}
+
 /// A private directory for half-made files. Removed on drop; when its maker was
 /// killed, [`WorkDir::reap`] finds it by its free lock.
 #[derive(Debug)]
@@ -121,6 +150,8 @@ fn starts_with(name: &OsStr, prefix: &str) -> bool {
 
 impl Drop for WorkDir {
     fn drop(&mut self) {
+        // With the lock file gone a reaper would take us for dead; keep it out.
+        let _root = self.path.parent().map(|root| Lock::exclusive(&root.join(LOCK_NAME)));
         if let Err(e) = fs::remove_dir_all(&self.path) {
             tracing::warn!("cannot remove {}: {e}", self.path.display());
         }
@@ -150,6 +181,25 @@ mod tests {
         assert!(Lock::try_exclusive(&path).unwrap().is_none());
         drop(held);
         assert!(Lock::try_exclusive(&path).unwrap().is_some());
+    }
+
+    #[test]
+    fn a_lock_file_goes_away_and_still_excludes() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("lock");
+        let inside = std::sync::atomic::AtomicU32::new(0);
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    for _ in 0..200 {
+                        let _held = LockFile::exclusive(&path).unwrap();
+                        assert_eq!(inside.fetch_add(1, std::sync::atomic::Ordering::SeqCst), 0);
+                        inside.fetch_sub(1, std::sync::atomic::Ordering::SeqCst);
+                    }
+                });
+            }
+        });
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
     }
 
     #[test]

@@ -26,9 +26,9 @@ const BASE: Part = Part {
     link: &["xenstore", "xentoollog"],
     link_private: &["xentoolcore"],
     define: None,
-    functions: "xs_(open|close|read|write|mkdir|directory|rm|[gs]et_permissions|watch|unwatch|\
-                check_watch|fileno|transaction_(start|end)|get_domain_path|\
-                is_domain_introduced)|xtl_logger_destroy|xen_sys_.*",
+    functions: "xs_(open|close|daemon_socket|read|write|directory|rm|set_permissions|watch|\
+                check_watch|fileno|transaction_(start|end))|\
+                xtl_logger_destroy|xen_sys_.*",
     types: "xentoollog_level",
     vars: "XS_PERM_.*|XS_UNWATCH_FILTER|XBT_NULL|XENSTORE_.*|XTL_.*",
 };

@@ -1,0 +1,20 @@
+//! How much memory there is and how much a domain takes.
+
+use super::{Ctx, DomainConfig, Result, ffi};
+
+impl Ctx {
+    /// The host memory that this domain would take, in KiB
+    /// (`libxl_domain_need_memory`): its own and the hypervisor's for it.
+    pub fn need_memory_kib(&self, config: &DomainConfig) -> Result<u64> {
+        let mut raw = ffi::RawConfig::new(config)?;
+        self.run(format_args!("tell how much memory {:?} needs", config.name), |ctx| {
+            raw.need_memory_kib(ctx)
+        })
+    }
+
+    /// The host memory that nobody has, in KiB (`libxl_get_free_memory`). Memory
+    /// that somebody else has claimed but not taken yet still counts as free.
+    pub fn free_memory_kib(&self) -> Result<u64> {
+        self.run(format_args!("tell how much memory is free"), ffi::free_memory_kib)
+    }
+}
