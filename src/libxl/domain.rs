@@ -1,5 +1,7 @@
 //! Domains: made, run, looked at, destroyed.
 
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
@@ -30,7 +32,7 @@ pub struct DomainInfo {
     pub memory_kib: u64,
     /// The memory that it may have, in KiB.
     pub max_memory_kib: u64,
-    /// Virtual CPUs online.
+    /// Virtual CPUs that the guest's kernel runs on; one before it has started.
     pub vcpus: u32,
     /// CPU time used, in nanoseconds.
     pub cpu_time_ns: u64,
@@ -123,6 +125,14 @@ impl Ctx {
         let c_name = ffi::c_string("name", name.as_bytes())?;
         self.run(format_args!("rename domain {domid} to {name:?}"), |ctx| {
             ffi::rename(ctx, domid, &c_name)
+        })
+    }
+
+    /// Writes a domain's memory to a file (`libxl_domain_core_dump`).
+    pub fn core_dump(&self, domid: DomId, file: &Path) -> Result<()> {
+        let c_file = ffi::c_string("path of the dump", file.as_os_str().as_bytes())?;
+        self.run(format_args!("dump the memory of domain {domid}"), |ctx| {
+            ffi::core_dump(ctx, domid, &c_file)
         })
     }
 
