@@ -137,7 +137,9 @@ impl Ctx {
     }
 
     /// Destroys a domain and its devices (`libxl_domain_destroy`). A domain that is
-    /// gone already, or that somebody else destroys meanwhile, is success.
+    /// gone already, or that somebody else destroys meanwhile, is success. For a
+    /// moment after, the domain may still be listed as dying: until xenconsoled has
+    /// let go of its console.
     pub fn destroy(&self, domid: DomId) -> Result<()> {
         let destroyed =
             self.run(format_args!("destroy domain {domid}"), |ctx| ffi::destroy(ctx, domid));
