@@ -1,0 +1,94 @@
+//! This tree's vxn, built and laid out as it is installed on a Dom0.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use tempfile::TempDir;
+
+use crate::dom0_image::Dom0Image;
+use crate::{initramfs, logs, tool};
+
+/// The guest's PID 1 is static, so it is built for a named target: otherwise
+/// the flags would reach build scripts and procedural macros too.
+const GUEST_TARGET: &str = "x86_64-unknown-linux-gnu";
+const GUEST_FLAGS: (&str, &str) =
+    ("CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUSTFLAGS", "-C target-feature=+crt-static");
+
+/// The programs of this tree, as cargo left them.
+#[derive(Debug, Clone)]
+pub struct Programs {
+    /// The command.
+    pub vxn: PathBuf,
+    /// What libxl runs for disks and network interfaces.
+    pub hotplug: PathBuf,
+    /// PID 1 of guests.
+    pub init: PathBuf,
+}
+
+impl Programs {
+    /// Builds them, as far as they are out of date.
+    pub fn build() -> Result<Self> {
+        eprintln!("testbed: building vxn, vxn-hotplug and vxn-init");
+        let init = Self::build_init()?;
+        let mut cargo = cargo();
+        cargo.args(["--release", "--package", "vxn", "--bins"]);
+        tool::run(&mut cargo).context("vxn does not build")?;
+        let release = logs::target_dir().join("release");
+        Ok(Self { vxn: release.join("vxn"), hotplug: release.join("vxn-hotplug"), init })
+    }
+
+    /// Builds the guest's PID 1 alone; returns its path.
+    pub fn build_init() -> Result<PathBuf> {
+        let mut cargo = cargo();
+        cargo.args(["--release", "--package", "vxn-init", "--target", GUEST_TARGET]);
+        tool::run(cargo.env(GUEST_FLAGS.0, GUEST_FLAGS.1)).context("vxn-init does not build")?;
+        Ok(logs::target_dir().join(GUEST_TARGET).join("release/vxn-init"))
+    }
+}
+
+/// A directory whose contents belong into Dom0's root. Removed when dropped.
+#[derive(Debug)]
+pub struct Install {
+    dir: TempDir,
+}
+
+impl Install {
+    /// Lays out `programs`, and an initramfs for the kernel of `image`.
+    pub fn new(programs: &Programs, image: &Dom0Image) -> Result<Self> {
+        let dir = TempDir::with_prefix("vxn-install-")?;
+        let lib = dir.path().join("usr/lib/vxn");
+        fs::create_dir_all(&lib)?;
+        copy(&programs.vxn, &dir.path().join("usr/bin"))?;
+        if programs.hotplug.exists() {
+            copy(&programs.hotplug, &lib)?;
+        }
+        let initramfs = lib.join("initramfs.cpio");
+        initramfs::build(&programs.init, Some(&image.modules()?), &initramfs)
+            .context("the initramfs cannot be made")?;
+        Ok(Self { dir })
+    }
+
+    /// The directory.
+    pub fn dir(&self) -> &Path {
+        self.dir.path()
+    }
+}
+
+/// cargo, quiet about what is up to date, in this workspace.
+fn cargo() -> std::process::Command {
+    let program = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let mut cargo = tool::command(program);
+    cargo.args(["build", "--quiet"]).current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/.."));
+    cargo
+}
+
+fn copy(file: &Path, dir: &Path) -> Result<()> {
+    let copy = || -> Result<()> {
+        fs::create_dir_all(dir)?;
+        let name = file.file_name().context("a program without a name")?;
+        fs::copy(file, dir.join(name))?;
+        Ok(())
+    };
+    copy().with_context(|| format!("cannot copy {} to {}", file.display(), dir.display()))
+}

@@ -1,0 +1,149 @@
+//! What `Configure` asks for: random pool, clock, root file system.
+
+use std::{
+    fs::{self, OpenOptions, Permissions},
+    os::{
+        fd::AsFd,
+        unix::fs::{MetadataExt, PermissionsExt, chown},
+    },
+    path::Path,
+    time::{Duration, Instant, SystemTime},
+};
+
+use nix::{
+    errno::Errno,
+    mount::{MsFlags, mount},
+    poll::{PollFd, PollFlags, PollTimeout, poll},
+    sys::{
+        inotify::{AddWatchFlags, InitFlags, Inotify},
+        socket::{AddressFamily, SockFlag, SockType, socket},
+        time::TimeSpec,
+    },
+    time::{ClockId, clock_settime},
+};
+use vxn_proto::{Configure, FileSystem, Root, Writable};
+
+use crate::{
+    Error, Result, boot::mount_at, container::Container, error::Context, modules::Modules,
+    rootfs::Rootfs, sys,
+};
+
+/// Our directory, outside of the container.
+const RUN: &str = "/run/vxn";
+
+/// How far the clock may be off.
+const CLOCK_TOLERANCE: Duration = Duration::from_millis(500);
+
+/// How long the disk's driver may take to find its disk.
+const DISK_PATIENCE: Duration = Duration::from_secs(30);
+
+/// Sets the guest up and returns its container, without processes yet.
+///
+/// # Errors
+/// The kernel's; a disk that is not there.
+pub fn apply(configure: &Configure, modules: &mut Modules) -> Result<Container> {
+    // First of all: whatever asks for random numbers waits for them otherwise.
+    seed(&configure.entropy.0)?;
+    set_clock(configure.time)?;
+    let socket = socket(AddressFamily::Inet, SockType::Datagram, SockFlag::SOCK_CLOEXEC, None)
+        .context("create a socket")?;
+    sys::set_loopback_up(socket.as_fd()).context("bring the loopback interface up")?;
+    let run = Path::new(RUN);
+    let root = mount_root(&configure.root, run, modules)?;
+    write_names(&root, &configure.hostname)?;
+    Container::new(root.path(), &run.join("state"), &configure.hostname)
+}
+
+fn seed(entropy: &[u8]) -> Result<()> {
+    let pool = OpenOptions::new().write(true).open("/dev/random").context("open /dev/random")?;
+    sys::add_entropy(&pool, entropy).context("seed the random pool")
+}
+
+fn set_clock(time: Duration) -> Result<()> {
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    if now.abs_diff(time) <= CLOCK_TOLERANCE {
+        return Ok(());
+    }
+    clock_settime(ClockId::CLOCK_REALTIME, TimeSpec::from_duration(time)).context("set the clock")
+}
+
+/// Mounts the disk read-only and a tmpfs for what is written over it.
+fn mount_root(root: &Root, run: &Path, modules: &mut Modules) -> Result<Rootfs> {
+    let [lower, layer, merged] = ["lower", "layer", "root"].map(|name| run.join(name));
+    for dir in [&lower, &layer, &merged] {
+        fs::create_dir_all(dir).context(format_args!("create {}", dir.display()))?;
+    }
+    let (kind, module) = match root.fs {
+        FileSystem::SquashFs => ("squashfs", "squashfs"),
+        FileSystem::Erofs => ("erofs", "erofs"),
+        FileSystem::Ext4 => ("ext4", "ext4"),
+    };
+    modules.load(module)?;
+    modules.load("overlay")?;
+    let disk = Path::new("/dev").join(&root.device);
+    wait_for(&disk)?;
+    mount(Some(&disk), &lower, Some(kind), MsFlags::MS_RDONLY, None::<&str>)
+        .context(format_args!("mount {} as {kind}", disk.display()))?;
+
+    let Writable::Tmpfs { size_bytes } = root.writable;
+    let size = size_bytes.map_or(String::from("mode=755"), |size| format!("mode=755,size={size}"));
+    mount_at("tmpfs", &layer, MsFlags::empty(), &size)?;
+    let (upper, work) = (layer.join("upper"), layer.join("work"));
+    fs::create_dir(&upper).context("create the writable layer")?;
+    fs::create_dir(&work).context("create the writable layer")?;
+    same_owner(&lower, &upper).context("copy the root directory's owner")?;
+    let options = format!(
+        "lowerdir={},upperdir={},workdir={}",
+        lower.display(),
+        upper.display(),
+        work.display()
+    );
+    mount_at("overlay", &merged, MsFlags::empty(), &options)?;
+    Rootfs::open(&merged)
+}
+
+/// The writable layer's top directory is the one that the container sees as `/`.
+fn same_owner(from: &Path, to: &Path) -> std::io::Result<()> {
+    let meta = fs::metadata(from)?;
+    chown(to, Some(meta.uid()), Some(meta.gid()))?;
+    fs::set_permissions(to, Permissions::from_mode(meta.mode() & 0o7777))
+}
+
+/// Waits until the driver has made the node of a disk.
+fn wait_for(disk: &Path) -> Result<()> {
+    let inotify =
+        Inotify::init(InitFlags::IN_CLOEXEC | InitFlags::IN_NONBLOCK).context("watch /dev")?;
+    inotify.add_watch("/dev", AddWatchFlags::IN_CREATE).context("watch /dev")?;
+    let deadline = Instant::now() + DISK_PATIENCE;
+    while !disk.exists() {
+        let left = deadline.saturating_duration_since(Instant::now());
+        let timeout = PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX);
+        let mut fds = [PollFd::new(inotify.as_fd(), PollFlags::POLLIN)];
+        match poll(&mut fds, timeout) {
+            Ok(0) => {
+                let shown = disk.display();
+                let patience = DISK_PATIENCE.as_secs();
+                return Err(Error::Other(format!("no disk {shown} within {patience} s")));
+            }
+            Ok(_) => drop(inotify.read_events()),
+            Err(Errno::EINTR) => {}
+            Err(error) => return Err(error).context("watch /dev"),
+        }
+    }
+    Ok(())
+}
+
+/// The names of the container, in the files that docker provides too.
+fn write_names(root: &Rootfs, hostname: &str) -> Result<()> {
+    root.replace("/etc", "hostname", &format!("{hostname}\n"))?;
+    root.replace(
+        "/etc",
+        "hosts",
+        "127.0.0.1\tlocalhost\n\
+         ::1\tlocalhost ip6-localhost ip6-loopback\n\
+         fe00::\tip6-localnet\n\
+         ff00::\tip6-mcastprefix\n\
+         ff02::1\tip6-allnodes\n\
+         ff02::2\tip6-allrouters\n",
+    )
+}

@@ -1,0 +1,229 @@
+//! The container: one pid namespace, whose PID 1 is a reaper of ours, and the
+//! processes that libcontainer starts in it.
+//!
+//! Because the container's process is not PID 1, signals have their default
+//! effect on it and its orphans are reaped, as with docker's `--init`. The
+//! first process is the main one: when it ends, everything else is killed.
+
+use std::{
+    ffi::{CStr, CString},
+    fs,
+    path::{Path, PathBuf},
+};
+
+use libcontainer::{
+    container::builder::ContainerBuilder, oci_spec::runtime::Process as OciProcess,
+    syscall::syscall::SyscallType,
+};
+use nix::{sys::signal::Signal, unistd::Pid};
+use vxn_proto::{ProcessSpec, StartFailure};
+
+use crate::{
+    Error, Result,
+    error::Context,
+    executor::{Program, Report},
+    rootfs::Rootfs,
+    spec,
+    stdio::{self, Ends},
+    sys,
+    user::User,
+};
+
+/// libcontainer's name for the container.
+const ID: &str = "container";
+
+/// The container of this guest.
+#[derive(Debug)]
+pub struct Container {
+    root: Rootfs,
+    hostname: String,
+    /// Directory of ours for libcontainer's bundle and state.
+    state: PathBuf,
+    reaper: Pid,
+    /// The first process.
+    main: Option<Pid>,
+    /// Whether the namespace, and so every process, is gone.
+    gone: bool,
+}
+
+/// Why a process did not start.
+#[derive(Debug)]
+pub struct Failure {
+    /// What kind of failure.
+    pub reason: StartFailure,
+    /// What failed, on what, why.
+    pub error: Error,
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        Self { reason: StartFailure::Other, error }
+    }
+}
+
+/// What libcontainer needs to know about a process.
+struct Plan {
+    process: OciProcess,
+    args: Vec<CString>,
+    env: Vec<CString>,
+}
+
+impl Container {
+    /// A container without processes whose root file system is mounted at
+    /// `root`; `state` is an empty directory outside of it.
+    ///
+    /// # Errors
+    /// The kernel's, on the namespace and the files.
+    pub fn new(root: &Path, state: &Path, hostname: &str) -> Result<Self> {
+        let root = Rootfs::open(root)?;
+        fs::create_dir_all(state).context(format_args!("create {}", state.display()))?;
+        let reaper = sys::clone_into_pid_namespace(sys::idle).context("create a pid namespace")?;
+        let (hostname, state) = (hostname.to_owned(), state.to_owned());
+        Ok(Self { root, hostname, state, reaper, main: None, gone: false })
+    }
+
+    /// Starts a process and returns once it executes its program.
+    ///
+    /// # Errors
+    /// With the reason that decides the exit code.
+    pub fn start(&mut self, spec: &ProcessSpec) -> std::result::Result<(Pid, Ends), Failure> {
+        if self.gone {
+            return Err(Error::Other("the container has ended".into()).into());
+        }
+        let plan = self.plan(spec)?;
+        let name = plan.args.first().cloned().unwrap_or_default();
+        let report = Report::new()?;
+        let program = Program::new(plan.args, plan.env, &report);
+        let builder = self.builder()?.with_executor(program);
+        let (builder, pending) = stdio::prepare(spec, builder, &self.state)?;
+        if self.main.is_some() {
+            let pid = self.join(builder, &plan.process)?;
+            let ends = pending.complete()?;
+            return started(report, &name, pid, ends);
+        }
+        let config = spec::container(self.root.path(), &self.hostname, plan.process, self.reaper)?;
+        config.save(self.state.join("config.json")).map_err(|error| explain(&error))?;
+        let started = self.create(builder).and_then(|(pid, mut container)| {
+            let ends = pending.complete()?;
+            container.start().map_err(|error| explain(&error))?;
+            started(report, &name, pid, ends)
+        });
+        match &started {
+            Ok((pid, _)) => self.main = Some(*pid),
+            Err(_) => self.forget()?,
+        }
+        started
+    }
+
+    /// Notes that a process has been waited for; the end of the main process
+    /// is the end of all.
+    ///
+    /// # Errors
+    /// The kernel's.
+    pub fn reaped(&mut self, pid: Pid) -> Result<()> {
+        if pid == self.reaper {
+            self.gone = true;
+        } else if self.main == Some(pid) {
+            self.kill()?;
+        }
+        Ok(())
+    }
+
+    /// Kills every process of the container, by killing PID 1 of its namespace.
+    ///
+    /// # Errors
+    /// The kernel's.
+    pub fn kill(&mut self) -> Result<()> {
+        if self.gone {
+            return Ok(());
+        }
+        sys::kill(self.reaper, Signal::SIGKILL as u8).context("kill the container")
+    }
+
+    /// Whether the end of a process is complete: nobody who counts writes to
+    /// its outputs any more. With the main process, all others go first.
+    pub fn drained(&self, pid: Pid) -> bool {
+        self.gone || self.main != Some(pid)
+    }
+
+    /// Resolves user, working directory, arguments and environment in the image.
+    fn plan(&self, spec: &ProcessSpec) -> Result<Plan> {
+        let passwd = self.root.read("/etc/passwd")?;
+        let group = self.root.read("/etc/group")?;
+        let user = User::find(&spec.user, &passwd, &group)?;
+        let cwd = spec::working_directory(&spec.cwd)?;
+        self.root.create_dir_all(&cwd)?;
+        Ok(Plan {
+            process: spec::process(spec, &cwd, &user)?,
+            args: spec::arguments(spec)?,
+            env: spec::environment(spec, &self.hostname, &user)?,
+        })
+    }
+
+    fn builder(&self) -> Result<ContainerBuilder> {
+        ContainerBuilder::new(ID.into(), SyscallType::default())
+            .with_root_path(self.state.join("containers"))
+            .map_err(|error| explain(&error))
+    }
+
+    /// Sets the container up, with its first process waiting in it.
+    fn create(
+        &self,
+        builder: ContainerBuilder,
+    ) -> std::result::Result<(Pid, libcontainer::container::Container), Failure> {
+        let container = builder
+            .as_init(&self.state)
+            .with_systemd(false)
+            .with_detach(true)
+            .build()
+            .map_err(|error| explain(&error))?;
+        let pid = container.pid().map_or(0, |pid| pid.as_raw());
+        Ok((Pid::from_raw(pid), container))
+    }
+
+    /// Starts a process next to the main one.
+    fn join(&self, builder: ContainerBuilder, process: &OciProcess) -> Result<Pid> {
+        let path = self.state.join("process.json");
+        let json = serde_json::to_vec(process).map_err(|error| explain(&error))?;
+        fs::write(&path, json).context(format_args!("write {}", path.display()))?;
+        let tenant = builder.as_tenant().with_process(Some(path)).with_detach(true);
+        let pid = tenant.build().map_err(|error| explain(&error))?;
+        Ok(Pid::from_raw(pid.as_raw()))
+    }
+
+    /// Removes what libcontainer knows of a main process that did not start.
+    fn forget(&self) -> Result<()> {
+        let dir = self.state.join("containers").join(ID);
+        match fs::remove_dir_all(&dir) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+            removed => removed.context(format_args!("remove {}", dir.display())),
+        }
+    }
+}
+
+/// Waits until the program runs.
+fn started(
+    report: Report,
+    name: &CStr,
+    pid: Pid,
+    ends: Ends,
+) -> std::result::Result<(Pid, Ends), Failure> {
+    match report.wait(name)? {
+        None => Ok((pid, ends)),
+        Some((reason, words)) => Err(Failure { reason, error: Error::Other(words) }),
+    }
+}
+
+/// libcontainer's error with all its causes.
+fn explain(error: &(impl std::error::Error + 'static)) -> Error {
+    let mut text = format!("cannot set the container up: {error}");
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let words = error.to_string();
+        if !text.ends_with(&words) {
+            text = format!("{text}: {words}");
+        }
+        cause = error.source();
+    }
+    Error::Other(text)
+}

@@ -1,0 +1,181 @@
+//! The last step into the container: execve(2) with the very bytes that the
+//! host sent, and a report when it fails.
+
+use std::{
+    collections::HashMap,
+    ffi::{CStr, CString},
+    fs::File,
+    io::Read,
+    os::fd::{AsRawFd, OwnedFd, RawFd},
+};
+
+use libcontainer::{
+    oci_spec::runtime::Spec,
+    workload::{Executor, ExecutorError, ExecutorSetEnvsError, ExecutorValidationError},
+};
+use nix::{errno::Errno, fcntl::OFlag, unistd};
+use vxn_proto::StartFailure;
+
+use crate::{
+    Result,
+    error::{Context, errno},
+    sys,
+};
+
+/// What to execute. libcontainer clones it into the container's process, where
+/// it replaces the UTF-8 arguments of the OCI configuration.
+#[derive(Clone, Debug)]
+pub struct Program {
+    args: Vec<CString>,
+    env: Vec<CString>,
+    /// Where the error number goes when nothing could be executed; closes on exec.
+    report: RawFd,
+}
+
+/// Our end of the report.
+#[derive(Debug)]
+pub struct Report {
+    read: OwnedFd,
+    write: OwnedFd,
+}
+
+impl Program {
+    /// Takes what to execute; neither may be empty or hold a NUL, which the
+    /// caller has checked.
+    pub fn new(args: Vec<CString>, env: Vec<CString>, report: &Report) -> Self {
+        Self { args, env, report: report.write.as_raw_fd() }
+    }
+
+    /// Tries what execvp(3) would try, without its shell, and returns the error.
+    fn execute(&self) -> Errno {
+        let Some(name) = self.args.first() else { return Errno::EINVAL };
+        let mut worst = Errno::ENOENT;
+        for candidate in candidates(name, &self.env) {
+            let Err(error) = unistd::execve(&candidate, &self.args, &self.env);
+            match error {
+                Errno::ENOENT | Errno::ENOTDIR => {}
+                Errno::EACCES => worst = error,
+                _ => return error,
+            }
+        }
+        worst
+    }
+}
+
+impl Executor for Program {
+    fn exec(&self, _: &Spec) -> std::result::Result<(), ExecutorError> {
+        let error = sys::reset_signals().err().unwrap_or_else(|| self.execute());
+        let sent = sys::write_inherited(self.report, &(error as i32).to_le_bytes());
+        Err(ExecutorError::Other(format!("{error}, reported: {sent:?}")))
+    }
+
+    /// Nothing to do: a program that cannot be executed is reported by `exec`.
+    fn validate(&self, _: &Spec) -> std::result::Result<(), ExecutorValidationError> {
+        Ok(())
+    }
+
+    /// Nothing to do: `execve` gets the environment.
+    fn setup_envs(
+        &self,
+        _: HashMap<String, String>,
+    ) -> std::result::Result<(), ExecutorSetEnvsError> {
+        Ok(())
+    }
+}
+
+impl Report {
+    /// A fresh pipe.
+    pub fn new() -> Result<Self> {
+        let (read, write) =
+            unistd::pipe2(OFlag::O_CLOEXEC).context("create the pipe for a start's report")?;
+        Ok(Self { read, write })
+    }
+
+    /// Waits until the program runs or has failed to: the pipe closes on exec
+    /// and when the process ends.
+    pub fn wait(self, name: &CStr) -> Result<Option<(StartFailure, String)>> {
+        drop(self.write);
+        let mut report = Vec::new();
+        File::from(self.read)
+            .take(4)
+            .read_to_end(&mut report)
+            .context("read the report of a start")?;
+        let number = <[u8; 4]>::try_from(report).map(i32::from_le_bytes).ok();
+        Ok(number.map(|number| explain(name, Errno::from_raw(number))))
+    }
+}
+
+/// The words that runc has for a failed start.
+fn explain(name: &CStr, error: Errno) -> (StartFailure, String) {
+    let shown = name.to_string_lossy();
+    let slash = name.to_bytes().contains(&b'/');
+    match error {
+        Errno::ENOENT if !slash => (
+            StartFailure::NotFound,
+            format!("exec: \"{shown}\": executable file not found in $PATH"),
+        ),
+        Errno::ENOENT | Errno::ENOTDIR => {
+            (StartFailure::NotFound, format!("exec: \"{shown}\": no such file or directory"))
+        }
+        Errno::EACCES => {
+            (StartFailure::NotExecutable, format!("exec: \"{shown}\": permission denied"))
+        }
+        Errno::ENOEXEC => {
+            (StartFailure::NotExecutable, format!("exec: \"{shown}\": exec format error"))
+        }
+        error => {
+            (StartFailure::NotExecutable, format!("exec: \"{shown}\": {}", errno(error as i32)))
+        }
+    }
+}
+
+/// The files that `name` may mean: itself with a slash, else one in each
+/// directory of `PATH`.
+fn candidates(name: &CStr, env: &[CString]) -> Vec<CString> {
+    let name = name.to_bytes();
+    if name.contains(&b'/') {
+        return CString::new(name).into_iter().collect();
+    }
+    let path = env.iter().rev().find_map(|entry| entry.to_bytes().strip_prefix(b"PATH="));
+    path.unwrap_or_default()
+        .split(|byte| *byte == b':')
+        .filter(|_| !name.is_empty())
+        .filter_map(|dir| {
+            let dir = if dir.is_empty() { b"." } else { dir };
+            CString::new([dir, b"/", name].concat()).ok()
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn strings(list: &[&str]) -> Vec<CString> {
+        list.iter().map(|text| CString::new(*text).unwrap()).collect()
+    }
+
+    #[test]
+    fn a_name_without_a_slash_is_looked_up_in_path() {
+        let env = strings(&["PATH=/old", "X=1", "PATH=/bin:/usr/bin::"]);
+        assert_eq!(candidates(c"ls", &env), strings(&["/bin/ls", "/usr/bin/ls", "./ls", "./ls"]));
+        assert_eq!(candidates(c"./ls", &env), strings(&["./ls"]));
+        assert!(candidates(c"", &env).is_empty());
+    }
+
+    #[test]
+    fn failures_are_told_apart() {
+        let (reason, words) = explain(c"foo", Errno::ENOENT);
+        assert_eq!(reason, StartFailure::NotFound);
+        assert_eq!(words, "exec: \"foo\": executable file not found in $PATH");
+        assert_eq!(explain(c"/foo", Errno::ENOENT).0, StartFailure::NotFound);
+        assert_eq!(explain(c"foo", Errno::EACCES).0, StartFailure::NotExecutable);
+        assert_eq!(explain(c"foo", Errno::ENOEXEC).0, StartFailure::NotExecutable);
+        assert_eq!(explain(c"foo", Errno::E2BIG).0, StartFailure::NotExecutable);
+    }
+
+    #[test]
+    fn a_report_that_closes_empty_is_a_start() {
+        assert_eq!(Report::new().unwrap().wait(c"x").unwrap(), None);
+    }
+}

@@ -1,0 +1,31 @@
+//! PID 1 of a vxn DomU.
+//!
+//! It mounts the kernel's file systems, loads the few modules that a modular
+//! kernel needs, connects to vxn in Dom0 over vchan, mounts the container's
+//! root file system and runs processes in it through `libcontainer`. When Dom0
+//! says so or goes away it powers off; when it cannot go on it says why, on the
+//! channel and on the console, and exits, which makes the kernel panic and the
+//! DomU crash: quickly, and with a reason that Dom0 sees.
+//!
+//! `docs/guest.md` describes the life of a guest, `docs/protocol.md` the channel.
+//!
+//! The binary is single-threaded, because `libcontainer` clones it without the
+//! C library's knowledge. It is a library only so that its tests can drive it.
+
+pub mod boot;
+pub mod channel;
+pub mod configure;
+pub mod container;
+mod error;
+mod executor;
+pub mod modules;
+mod process;
+mod rootfs;
+pub mod session;
+mod spec;
+mod stdio;
+mod stream;
+mod sys;
+mod user;
+
+pub use error::{Error, Result};

@@ -1,0 +1,199 @@
+//! The guest at work: starts processes, carries their streams, reports how they
+//! end. One thread and one poll(2); nothing here waits for anything else.
+
+use std::collections::BTreeMap;
+
+use nix::{
+    errno::Errno,
+    poll::{PollFd, PollFlags, PollTimeout, poll},
+    sys::{
+        signal::{SigSet, Signal},
+        signalfd::{SfdFlags, SignalFd},
+        wait::{WaitPidFlag, WaitStatus, waitpid},
+    },
+    unistd::Pid,
+};
+use std::os::fd::AsFd;
+use vxn_proto::{
+    ExitStatus, Frame, ProcessId, ProcessSpec, StartFailure, StreamId, ToGuest, ToHost,
+};
+
+use crate::{
+    Error, Result,
+    channel::{Channel, Transport, short},
+    container::Container,
+    error::Context,
+    process::Process,
+};
+
+/// Processes that may run at once.
+const MAX_PROCESSES: usize = 256;
+
+/// Why a session is over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// The host said so.
+    PowerOff,
+    /// The host is gone.
+    HostGone,
+}
+
+/// The state of a guest that is set up.
+#[derive(Debug)]
+pub struct Session<'a, T> {
+    channel: &'a mut Channel<T>,
+    container: Container,
+    processes: BTreeMap<ProcessId, Process>,
+    children: SignalFd,
+}
+
+impl<'a, T: Transport> Session<'a, T> {
+    /// A session without processes. From here on SIGCHLD is blocked.
+    ///
+    /// # Errors
+    /// The kernel's.
+    pub fn new(channel: &'a mut Channel<T>, container: Container) -> Result<Self> {
+        let mut mask = SigSet::empty();
+        mask.add(Signal::SIGCHLD);
+        mask.thread_block().context("block SIGCHLD")?;
+        let flags = SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC;
+        let children = SignalFd::with_flags(&mask, flags).context("create a signalfd")?;
+        Ok(Self { channel, container, processes: BTreeMap::new(), children })
+    }
+
+    /// Works until the host says stop or is gone; then every process is killed.
+    ///
+    /// # Errors
+    /// The kernel's, the channel's, and a host that breaks the protocol.
+    pub fn run(mut self) -> Result<End> {
+        loop {
+            if let Some(end) = self.receive()? {
+                self.container.kill()?;
+                return Ok(end);
+            }
+            self.reap()?;
+            self.pump();
+            self.channel.flush()?;
+            self.wait()?;
+        }
+    }
+
+    /// Waits until something can move.
+    fn wait(&mut self) -> Result<()> {
+        let mut fds =
+            vec![self.channel.poll_fd(), PollFd::new(self.children.as_fd(), PollFlags::POLLIN)];
+        fds.extend(self.processes.values().flat_map(Process::poll_fds));
+        match poll(&mut fds, PollTimeout::NONE) {
+            Err(Errno::EINTR) => return Ok(()),
+            polled => polled.context("wait for something to do")?,
+        };
+        if fds[0].any().unwrap_or(false) { self.channel.acknowledge() } else { Ok(()) }
+    }
+
+    /// Takes what the host has sent.
+    fn receive(&mut self) -> Result<Option<End>> {
+        for frame in self.channel.receive()? {
+            match frame {
+                Frame::Message(ToGuest::PowerOff) => return Ok(Some(End::PowerOff)),
+                Frame::Message(message) => self.message(message)?,
+                Frame::Data { stream, body } => {
+                    if let Some(process) = self.processes.get_mut(&stream.process) {
+                        process.data(&body)?;
+                    }
+                }
+                Frame::Eof { stream } => {
+                    if let Some(process) = self.processes.get_mut(&stream.process) {
+                        process.end_input();
+                    }
+                }
+            }
+        }
+        Ok(self.channel.closed().then_some(End::HostGone))
+    }
+
+    /// Does what a message asks. One about a process that has ended crossed
+    /// its exit on the way, and is void.
+    fn message(&mut self, message: ToGuest) -> Result<()> {
+        match message {
+            ToGuest::Configure(_) | ToGuest::PowerOff => {
+                Err(Error::Protocol("the guest is configured once".into()))
+            }
+            ToGuest::Start { process, spec } => self.start(process, &spec),
+            ToGuest::Signal { process, signal } => {
+                if let Some(process) = self.processes.get(&process) {
+                    process.signal(signal);
+                }
+                Ok(())
+            }
+            ToGuest::Resize { process, size } => {
+                self.processes.get(&process).map_or(Ok(()), |process| process.resize(size))
+            }
+            ToGuest::Window { stream: StreamId { process, kind }, bytes } => self
+                .processes
+                .get_mut(&process)
+                .map_or(Ok(()), |process| process.credit(kind, bytes)),
+        }
+    }
+
+    fn start(&mut self, id: ProcessId, spec: &ProcessSpec) -> Result<()> {
+        if self.processes.contains_key(&id) {
+            return Err(Error::Protocol(format!("process {} is already there", id.0)));
+        }
+        let (reason, message) = if self.processes.len() >= MAX_PROCESSES {
+            (StartFailure::Other, format!("{MAX_PROCESSES} processes are running already"))
+        } else {
+            match self.container.start(spec) {
+                Ok((pid, ends)) => {
+                    self.processes.insert(id, Process::new(id, pid, ends));
+                    let pid = pid.as_raw().unsigned_abs();
+                    self.channel.outbox.message(&ToHost::Started { process: id, pid });
+                    return Ok(());
+                }
+                Err(failure) => (failure.reason, short(&failure.error)),
+            }
+        };
+        self.channel.outbox.message(&ToHost::StartFailed { process: id, reason, message });
+        Ok(())
+    }
+
+    /// Waits for every child that has ended: processes of the container, its
+    /// reaper, and the orphans of the guest.
+    fn reap(&mut self) -> Result<()> {
+        while self.children.read_signal().context("read the signalfd")?.is_some() {}
+        loop {
+            match waitpid(None, Some(WaitPidFlag::WNOHANG)) {
+                Ok(WaitStatus::Exited(pid, code)) => {
+                    // Linux keeps the low eight bits only.
+                    self.ended(pid, ExitStatus::Code(code as u8))?;
+                }
+                Ok(WaitStatus::Signaled(pid, signal, _)) => {
+                    self.ended(pid, ExitStatus::Signal(signal as u8))?;
+                }
+                Ok(WaitStatus::StillAlive) | Err(Errno::ECHILD) => return Ok(()),
+                Ok(_) | Err(Errno::EINTR) => {}
+                Err(error) => return Err(error).context("wait for children"),
+            }
+        }
+    }
+
+    fn ended(&mut self, pid: Pid, status: ExitStatus) -> Result<()> {
+        let running = self.processes.values_mut().find(|process| process.pid() == pid);
+        if let Some(process) = running.filter(|process| !process.has_exited()) {
+            process.exited(status);
+        }
+        self.container.reaped(pid)
+    }
+
+    /// Moves bytes both ways, and reports processes that have ended and whose
+    /// output is all on its way.
+    fn pump(&mut self) {
+        let Self { channel, container, processes, .. } = self;
+        processes.retain(|id, process| {
+            let last = process.has_exited() && container.drained(process.pid());
+            process.pump(&mut channel.outbox, last);
+            let Some(status) = process.finished().filter(|_| last) else { return true };
+            channel.outbox.message(&ToHost::Exited { process: *id, status });
+            false
+        });
+    }
+}

@@ -1,0 +1,265 @@
+//! The OCI configuration of the container: docker's defaults, in a VM.
+//!
+//! Seccomp is not set yet. There is no network namespace: the DomU's network
+//! is the container's.
+
+use std::{
+    ffi::CString,
+    path::{Path, PathBuf},
+};
+
+use libcontainer::oci_spec::{
+    OciSpecError,
+    runtime::{
+        Capabilities, Capability, LinuxBuilder, LinuxCapabilities, LinuxCapabilitiesBuilder,
+        LinuxNamespace, LinuxNamespaceBuilder, LinuxNamespaceType, Mount, Process, ProcessBuilder,
+        RootBuilder, Spec, SpecBuilder, UserBuilder, get_default_mounts,
+    },
+};
+use nix::unistd::Pid;
+use vxn_proto::ProcessSpec;
+
+use crate::{Error, Result, rootfs::normalize, user::User};
+
+/// The search path of a process that brings none, docker's.
+const PATH: &str = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+/// The control group of the container, below the cgroup file system's root.
+const CGROUP: &str = "/container";
+
+/// docker's default capabilities.
+const CAPABILITIES: [Capability; 14] = [
+    Capability::AuditWrite,
+    Capability::Chown,
+    Capability::DacOverride,
+    Capability::Fowner,
+    Capability::Fsetid,
+    Capability::Kill,
+    Capability::Mknod,
+    Capability::NetBindService,
+    Capability::NetRaw,
+    Capability::Setfcap,
+    Capability::Setgid,
+    Capability::Setpcap,
+    Capability::Setuid,
+    Capability::SysChroot,
+];
+
+/// The process part of the configuration. Its arguments and environment stand
+/// in for the byte strings that `Program` executes; `HOME` is there so that
+/// libcontainer does not look for one with the C library, which would load
+/// code from the image.
+pub fn process(spec: &ProcessSpec, cwd: &Path, user: &User) -> Result<Process> {
+    let identity = UserBuilder::default()
+        .uid(user.uid)
+        .gid(user.gid)
+        .additional_gids(user.groups.clone())
+        .build();
+    let build = || {
+        ProcessBuilder::default()
+            .terminal(spec.tty.is_some())
+            .user(identity?)
+            .args([String::from("vxn")])
+            .env([String::from("HOME=/")])
+            .cwd(cwd)
+            .capabilities(capabilities(user.uid)?)
+            .rlimits([])
+            .no_new_privileges(false)
+            .build()
+    };
+    build().map_err(invalid)
+}
+
+/// The whole configuration. The pid namespace is the one that `reaper` leads.
+pub fn container(root: &Path, hostname: &str, process: Process, reaper: Pid) -> Result<Spec> {
+    let build = || {
+        let linux =
+            LinuxBuilder::default().namespaces(namespaces(reaper)?).cgroups_path(CGROUP).build()?;
+        SpecBuilder::default()
+            .root(RootBuilder::default().path(root).readonly(false).build()?)
+            .hostname(hostname)
+            .process(process)
+            .mounts(mounts())
+            .linux(linux)
+            .build()
+    };
+    build().map_err(invalid)
+}
+
+/// As docker, a user other than root holds no capability until it executes a
+/// file that gives it one.
+fn capabilities(uid: u32) -> std::result::Result<LinuxCapabilities, OciSpecError> {
+    let all = Capabilities::from(CAPABILITIES);
+    let held = if uid == 0 { all.clone() } else { Capabilities::new() };
+    LinuxCapabilitiesBuilder::default()
+        .bounding(all)
+        .effective(held.clone())
+        .permitted(held)
+        .inheritable(Capabilities::new())
+        .ambient(Capabilities::new())
+        .build()
+}
+
+fn namespaces(reaper: Pid) -> std::result::Result<Vec<LinuxNamespace>, OciSpecError> {
+    let new = |typ| LinuxNamespaceBuilder::default().typ(typ).build();
+    Ok(vec![
+        LinuxNamespaceBuilder::default()
+            .typ(LinuxNamespaceType::Pid)
+            .path(format!("/proc/{reaper}/ns/pid"))
+            .build()?,
+        new(LinuxNamespaceType::Mount)?,
+        new(LinuxNamespaceType::Uts)?,
+        new(LinuxNamespaceType::Ipc)?,
+        new(LinuxNamespaceType::Cgroup)?,
+    ])
+}
+
+/// The specification's default mounts, with docker's options for `/proc`.
+fn mounts() -> Vec<Mount> {
+    let mut mounts = get_default_mounts();
+    for mount in &mut mounts {
+        if mount.destination() == Path::new("/proc") {
+            let options = ["nosuid", "noexec", "nodev"].map(String::from);
+            mount.set_options(Some(options.to_vec()));
+        }
+    }
+    mounts
+}
+
+/// The working directory as libcontainer wants it: absolute and UTF-8.
+pub fn working_directory(cwd: &[u8]) -> Result<PathBuf> {
+    if cwd.is_empty() {
+        return Ok(PathBuf::from("/"));
+    }
+    let shown = String::from_utf8_lossy(cwd);
+    let refuse = |why| Error::Other(format!("the working directory '{shown}' is invalid: {why}"));
+    let text = std::str::from_utf8(cwd).map_err(|_| refuse("it is not UTF-8"))?;
+    if !text.starts_with('/') {
+        return Err(refuse("it needs to be an absolute path"));
+    }
+    if text.contains('\0') {
+        return Err(refuse("it contains NUL"));
+    }
+    Ok(normalize(Path::new(text)))
+}
+
+/// The arguments for execve(2).
+pub fn arguments(spec: &ProcessSpec) -> Result<Vec<CString>> {
+    if spec.args.is_empty() {
+        return Err(Error::Other("no command specified".into()));
+    }
+    c_strings(spec.args.iter().cloned(), "argument")
+}
+
+/// The environment for execve(2): what the host sent, and what docker adds
+/// where it is missing.
+pub fn environment(spec: &ProcessSpec, hostname: &str, user: &User) -> Result<Vec<CString>> {
+    let mut env = spec.env.clone();
+    let mut add = |entry: Vec<u8>| {
+        let name = entry.split_inclusive(|byte| *byte == b'=').next().unwrap_or_default();
+        if !env.iter().any(|have| have.starts_with(name)) {
+            env.push(entry);
+        }
+    };
+    add(PATH.into());
+    add(format!("HOSTNAME={hostname}").into());
+    if spec.tty.is_some() {
+        add("TERM=xterm".into());
+    }
+    add([b"HOME=", &user.home[..]].concat());
+    c_strings(env.into_iter(), "environment variable")
+}
+
+fn c_strings(strings: impl Iterator<Item = Vec<u8>>, what: &str) -> Result<Vec<CString>> {
+    let convert = |string| {
+        CString::new(string).map_err(|error| {
+            let shown = String::from_utf8_lossy(&error.into_vec()).into_owned();
+            Error::Other(format!("{what} {shown:?} contains NUL"))
+        })
+    };
+    strings.map(convert).collect()
+}
+
+fn invalid(error: OciSpecError) -> Error {
+    Error::Other(format!("cannot build the container's configuration: {error}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn spec(env: &[&str]) -> ProcessSpec {
+        ProcessSpec {
+            args: vec![b"true".to_vec()],
+            env: env.iter().map(|entry| entry.as_bytes().to_vec()).collect(),
+            cwd: Vec::new(),
+            user: String::new(),
+            tty: None,
+            stdin: false,
+        }
+    }
+
+    fn user(uid: u32) -> User {
+        User { uid, gid: 0, groups: vec![0], home: b"/root".to_vec() }
+    }
+
+    #[test]
+    fn missing_variables_are_added_as_docker_does() {
+        let env = environment(&spec(&["A=1", "HOMELESS=1"]), "box", &user(0)).unwrap();
+        let want = ["A=1", "HOMELESS=1", PATH, "HOSTNAME=box", "HOME=/root"];
+        assert_eq!(env, want.map(|entry| CString::new(entry).unwrap()));
+    }
+
+    #[test]
+    fn variables_that_are_set_stay() {
+        let own = ["PATH=/x", "HOSTNAME=", "HOME=/y", "TERM=dumb"];
+        let mut spec = spec(&own);
+        spec.tty = Some(vxn_proto::WindowSize { rows: 1, columns: 1 });
+        let env = environment(&spec, "box", &user(0)).unwrap();
+        assert_eq!(env, own.map(|entry| CString::new(entry).unwrap()));
+    }
+
+    #[test]
+    fn nul_is_refused_with_what_holds_it() {
+        let mut bad = spec(&["A=\0"]);
+        let error = environment(&bad, "box", &user(0)).unwrap_err();
+        assert_eq!(error.to_string(), "environment variable \"A=\\0\" contains NUL");
+        bad.args = vec![b"a\0b".to_vec()];
+        assert!(arguments(&bad).is_err());
+        bad.args.clear();
+        assert_eq!(arguments(&bad).unwrap_err().to_string(), "no command specified");
+    }
+
+    #[test]
+    fn a_working_directory_is_absolute() {
+        assert_eq!(working_directory(b"").unwrap(), Path::new("/"));
+        assert_eq!(working_directory(b"/a/../b").unwrap(), Path::new("/b"));
+        for bad in [&b"a"[..], b"/\xff", b"/a\0"] {
+            assert!(working_directory(bad).is_err());
+        }
+    }
+
+    #[test]
+    fn only_root_holds_capabilities() {
+        let of = |uid| capabilities(uid).unwrap();
+        assert_eq!(of(0).effective().as_ref().unwrap().len(), CAPABILITIES.len());
+        assert!(of(1).effective().as_ref().unwrap().is_empty());
+        assert_eq!(of(1).bounding().as_ref().unwrap().len(), CAPABILITIES.len());
+    }
+
+    #[test]
+    fn the_configuration_names_the_namespace_to_join() {
+        let process = process(&spec(&[]), Path::new("/"), &user(0)).unwrap();
+        let spec = container(Path::new("/root"), "box", process, Pid::from_raw(7)).unwrap();
+        let json = libcontainer_json(&spec);
+        assert!(json.contains("/proc/7/ns/pid"), "{json}");
+        assert!(!json.contains("\"network\""), "{json}");
+    }
+
+    fn libcontainer_json(spec: &Spec) -> String {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("config.json");
+        spec.save(&path).unwrap();
+        std::fs::read_to_string(path).unwrap()
+    }
+}

@@ -1,0 +1,87 @@
+//! The guest's side of these tests: this binary again, with a socket for a
+//! channel and a root made of this machine's `/usr`.
+
+use std::{
+    fs,
+    io::{self, Read, Write},
+    os::{
+        fd::{AsFd, BorrowedFd, OwnedFd},
+        unix::{fs::symlink, net::UnixStream},
+    },
+    path::Path,
+};
+
+use nix::{
+    mount::{MntFlags, MsFlags, mount, umount2},
+    poll::PollFlags,
+    sched::{CloneFlags, unshare},
+};
+use vxn_init::{
+    channel::{Channel, Transport},
+    container::Container,
+    session::{End, Session},
+};
+
+/// A channel over a socket.
+struct Socket(UnixStream);
+
+impl AsFd for Socket {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
+impl Transport for Socket {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.0.read(buffer)
+    }
+
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.write(bytes)
+    }
+
+    fn acknowledge(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn interest(&self, writing: bool) -> PollFlags {
+        let write = if writing { PollFlags::POLLOUT } else { PollFlags::empty() };
+        PollFlags::POLLIN | write
+    }
+}
+
+/// Runs a session over `stdin`, which is a socket, with `dir` to work in.
+pub fn run(stdin: OwnedFd, dir: &Path) -> End {
+    prepare(dir).expect("a root to test with");
+    let socket = UnixStream::from(stdin);
+    socket.set_nonblocking(true).unwrap();
+    let mut channel = Channel::new(Socket(socket));
+    let container = Container::new(&dir.join("root"), &dir.join("state"), "box").unwrap();
+    channel.configured().unwrap();
+    Session::new(&mut channel, container).unwrap().run().unwrap()
+}
+
+/// Mounts what a container needs, in a mount namespace of our own.
+fn prepare(dir: &Path) -> io::Result<()> {
+    unshare(CloneFlags::CLONE_NEWNS)?;
+    let none = None::<&str>;
+    mount(none, "/", none, MsFlags::MS_REC | MsFlags::MS_PRIVATE, none)?;
+    let root = dir.join("root");
+    for name in ["usr", "etc", "tmp", "root"] {
+        fs::create_dir_all(root.join(name))?;
+    }
+    for name in ["bin", "sbin", "lib", "lib64"] {
+        symlink(format!("usr/{name}"), root.join(name))?;
+    }
+    mount(Some("/usr"), &root.join("usr"), none, MsFlags::MS_BIND, none)?;
+    fs::write(
+        root.join("etc/passwd"),
+        "root:x:0:0::/root:/bin/sh\napp:x:1000:100::/home/app:/bin/sh\n",
+    )?;
+    fs::write(root.join("etc/group"), "root:x:0:\nusers:x:100:\nvideo:x:44:app\n")?;
+    fs::write(root.join("data"), "not a program")?;
+    // Machines that still have version 1 mounted there as well are fine too.
+    umount2("/sys/fs/cgroup", MntFlags::MNT_DETACH)?;
+    mount(Some("cgroup2"), "/sys/fs/cgroup", Some("cgroup2"), MsFlags::empty(), none)?;
+    Ok(())
+}

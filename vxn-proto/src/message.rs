@@ -1,0 +1,290 @@
+//! The control messages.
+//!
+//! postcard encodes enums by position: variants are only ever added at the end,
+//! and [`ToHost::Hello`] and the version in [`Configure`] never move, so that
+//! two ends of different versions still understand why they cannot talk.
+
+use std::{fmt, time::Duration};
+
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+
+use crate::{MAX_DATA, MIN_VERSION, ProcessId, StreamId, StreamKind, VERSION};
+
+/// A control message of one direction, and what else travels that way.
+pub trait Message: Serialize + DeserializeOwned {
+    /// Most bytes of an encoded message.
+    const MAX_BODY: usize;
+
+    /// Whether streams of this kind travel in the same direction.
+    fn carries(kind: StreamKind) -> bool;
+}
+
+/// From vxn in Dom0 to vxn-init.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ToGuest {
+    /// Answers `Hello`; the guest sets itself up and answers `Configured`.
+    Configure(Configure),
+    /// Starts a process; answered by `Started` or `StartFailed`.
+    Start {
+        /// The host's name for the process.
+        process: ProcessId,
+        /// What to run.
+        spec: ProcessSpec,
+    },
+    /// Sends a signal to a process; without effect once it has exited.
+    Signal {
+        /// The process.
+        process: ProcessId,
+        /// Signal number as Linux counts them, 1 to 64.
+        signal: u8,
+    },
+    /// Sets the size of a process's terminal.
+    Resize {
+        /// The process.
+        process: ProcessId,
+        /// The new size.
+        size: WindowSize,
+    },
+    /// More bytes may be sent on a stream from guest to host.
+    Window {
+        /// The stream.
+        stream: StreamId,
+        /// How many more bytes.
+        bytes: u32,
+    },
+    /// Kill what runs, sync, power off.
+    PowerOff,
+}
+
+impl Message for ToGuest {
+    /// Room for the two MiB of arguments and environment that execve(2) takes
+    /// with Linux's default stack limit, and the rest of the message.
+    const MAX_BODY: usize = 4 * 1024 * 1024;
+
+    fn carries(kind: StreamKind) -> bool {
+        kind == StreamKind::Stdin
+    }
+}
+
+/// From vxn-init to vxn in Dom0.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ToHost {
+    /// The first message on a channel.
+    Hello {
+        /// Oldest protocol version that the guest speaks.
+        min: u32,
+        /// Newest protocol version that the guest speaks.
+        max: u32,
+        /// Release of the guest's kernel, as `uname -r` prints it.
+        kernel: String,
+    },
+    /// The guest is set up; processes may be started.
+    Configured,
+    /// The process runs the program that was asked for.
+    Started {
+        /// The process.
+        process: ProcessId,
+        /// Its process id in the container.
+        pid: u32,
+    },
+    /// The process could not be started; its id is free again.
+    StartFailed {
+        /// The process.
+        process: ProcessId,
+        /// What kind of failure.
+        reason: StartFailure,
+        /// What failed, on what, why.
+        message: String,
+    },
+    /// The process has ended; its output was sent before this.
+    Exited {
+        /// The process.
+        process: ProcessId,
+        /// How it ended.
+        status: ExitStatus,
+    },
+    /// More bytes may be sent on a stream from host to guest.
+    Window {
+        /// The stream.
+        stream: StreamId,
+        /// How many more bytes.
+        bytes: u32,
+    },
+    /// The guest cannot go on; it crashes right after this.
+    Failed {
+        /// What failed, on what, why.
+        message: String,
+    },
+}
+
+impl Message for ToHost {
+    const MAX_BODY: usize = MAX_DATA;
+
+    fn carries(kind: StreamKind) -> bool {
+        kind != StreamKind::Stdin
+    }
+}
+
+/// How the guest is set up.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Configure {
+    /// The version that both ends speak from here on, see [`negotiate`].
+    pub version: u32,
+    /// Random bytes for the kernel's pool: a fresh guest has none of its own.
+    pub entropy: Entropy,
+    /// The host's clock: time since 1970-01-01 UTC.
+    pub time: Duration,
+    /// The container's host name.
+    pub hostname: String,
+    /// The container's root file system.
+    pub root: Root,
+}
+
+/// Random bytes, which never show up in a log.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Entropy(pub Vec<u8>);
+
+impl fmt::Debug for Entropy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Entropy({} bytes)", self.0.len())
+    }
+}
+
+/// The container's root file system: a read-only disk under a writable layer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Root {
+    /// Name of the block device in the guest, `xvda`.
+    pub device: String,
+    /// What the disk holds.
+    pub fs: FileSystem,
+    /// Where writes go.
+    pub writable: Writable,
+}
+
+/// A file system that the guest can mount.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum FileSystem {
+    /// SquashFS.
+    SquashFs,
+    /// EROFS.
+    Erofs,
+    /// ext4, mounted read-only.
+    Ext4,
+}
+
+/// Where writes to the root file system go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Writable {
+    /// Into the guest's memory, gone with the guest.
+    Tmpfs {
+        /// Most bytes; `None` is the kernel's default, half the memory.
+        size_bytes: Option<u64>,
+    },
+}
+
+/// A process to start in the container.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProcessSpec {
+    /// Program and arguments, byte strings without NUL; not empty. A program
+    /// without a slash is looked up in the `PATH` of `env`.
+    pub args: Vec<Vec<u8>>,
+    /// `KEY=VALUE` byte strings; `PATH` and `HOME` are added when unset.
+    pub env: Vec<Vec<u8>>,
+    /// Working directory, created when missing; empty is `/`.
+    pub cwd: Vec<u8>,
+    /// `""`, `user`, or `user:group`, each a name of the image's own passwd and
+    /// group files or a number.
+    pub user: String,
+    /// Size of the terminal that the process gets; `None` for pipes.
+    pub tty: Option<WindowSize>,
+    /// Whether stdin is carried; without it the process reads `/dev/null`.
+    pub stdin: bool,
+}
+
+/// Size of a terminal in characters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WindowSize {
+    /// Lines.
+    pub rows: u16,
+    /// Columns.
+    pub columns: u16,
+}
+
+/// Why a process did not start.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum StartFailure {
+    /// There is no such program: exit code 127.
+    NotFound,
+    /// The program cannot be executed: exit code 126.
+    NotExecutable,
+    /// Anything else, say an unknown user.
+    Other,
+}
+
+/// How a process ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ExitStatus {
+    /// It exited with this code.
+    Code(u8),
+    /// This signal killed it.
+    Signal(u8),
+}
+
+impl ExitStatus {
+    /// The exit code that a shell shows for it: 128 and the signal number for a
+    /// process that was killed.
+    pub const fn shell_code(self) -> u8 {
+        match self {
+            Self::Code(code) => code,
+            Self::Signal(signal) => signal.saturating_add(128),
+        }
+    }
+}
+
+/// The two ends have no protocol version in common.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "the guest's vxn-init speaks protocol versions {min} to {max}, this vxn {MIN_VERSION} to {VERSION}"
+)]
+pub struct VersionMismatch {
+    /// Oldest version that the guest speaks.
+    pub min: u32,
+    /// Newest version that the guest speaks.
+    pub max: u32,
+}
+
+/// Picks the newest version that both this end and a `Hello` speak.
+///
+/// # Errors
+/// [`VersionMismatch`] when there is none.
+pub const fn negotiate(min: u32, max: u32) -> Result<u32, VersionMismatch> {
+    let newest = if max < VERSION { max } else { VERSION };
+    let oldest = if min > MIN_VERSION { min } else { MIN_VERSION };
+    if newest < oldest { Err(VersionMismatch { min, max }) } else { Ok(newest) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_newest_common_version_is_taken() {
+        assert_eq!(negotiate(1, 1), Ok(1));
+        assert_eq!(negotiate(0, u32::MAX), Ok(VERSION));
+        assert_eq!(negotiate(2, 7), Err(VersionMismatch { min: 2, max: 7 }));
+        assert_eq!(negotiate(0, 0), Err(VersionMismatch { min: 0, max: 0 }));
+        assert_eq!(negotiate(1, 0), Err(VersionMismatch { min: 1, max: 0 }));
+    }
+
+    #[test]
+    fn a_killed_process_has_the_code_that_a_shell_shows() {
+        assert_eq!(ExitStatus::Code(7).shell_code(), 7);
+        assert_eq!(ExitStatus::Signal(15).shell_code(), 143);
+        assert_eq!(ExitStatus::Signal(255).shell_code(), 255);
+    }
+
+    #[test]
+    fn entropy_is_not_printed() {
+        assert_eq!(format!("{:?}", Entropy(vec![1, 2, 3])), "Entropy(3 bytes)");
+    }
+}

@@ -1,0 +1,207 @@
+//! Properties of the codec and of the windows.
+
+mod check;
+
+use std::time::Duration;
+
+use proptest::{collection::vec, option, prelude::*};
+use vxn_proto::{
+    Configure, Entropy, ExitStatus, FileSystem, Frame, MAX_DATA, ProcessId, ProcessSpec,
+    ReceiveWindow, Root, SendWindow, StartFailure, StreamId, StreamKind, ToGuest, ToHost, WINDOW,
+    WindowSize, Writable,
+};
+
+fn process() -> impl Strategy<Value = ProcessId> {
+    any::<u16>().prop_map(ProcessId)
+}
+
+fn stream(kinds: &'static [StreamKind]) -> impl Strategy<Value = StreamId> {
+    let kind = prop::sample::select(kinds);
+    (process(), kind).prop_map(|(process, kind)| StreamId { process, kind })
+}
+
+fn size() -> impl Strategy<Value = WindowSize> {
+    any::<(u16, u16)>().prop_map(|(rows, columns)| WindowSize { rows, columns })
+}
+
+fn bytes() -> impl Strategy<Value = Vec<u8>> {
+    vec(any::<u8>(), 0..40)
+}
+
+fn configure() -> impl Strategy<Value = ToGuest> {
+    let fs = prop::sample::select(&[FileSystem::SquashFs, FileSystem::Erofs, FileSystem::Ext4]);
+    let root =
+        (any::<String>(), fs, option::of(any::<u64>())).prop_map(|(device, fs, size_bytes)| Root {
+            device,
+            fs,
+            writable: Writable::Tmpfs { size_bytes },
+        });
+    (any::<u32>(), bytes(), any::<Duration>(), any::<String>(), root).prop_map(
+        |(version, entropy, time, hostname, root)| {
+            let entropy = Entropy(entropy);
+            ToGuest::Configure(Configure { version, entropy, time, hostname, root })
+        },
+    )
+}
+
+fn spec() -> impl Strategy<Value = ProcessSpec> {
+    (
+        vec(bytes(), 0..5),
+        vec(bytes(), 0..5),
+        bytes(),
+        any::<String>(),
+        option::of(size()),
+        any::<bool>(),
+    )
+        .prop_map(|(args, env, cwd, user, tty, stdin)| ProcessSpec {
+            args,
+            env,
+            cwd,
+            user,
+            tty,
+            stdin,
+        })
+}
+
+const TO_GUEST: &[StreamKind] = &[StreamKind::Stdin];
+const TO_HOST: &[StreamKind] = &[StreamKind::Stdout, StreamKind::Stderr];
+
+fn to_guest() -> impl Strategy<Value = ToGuest> {
+    prop_oneof![
+        configure(),
+        (process(), spec()).prop_map(|(process, spec)| ToGuest::Start { process, spec }),
+        (process(), any::<u8>()).prop_map(|(process, signal)| ToGuest::Signal { process, signal }),
+        (process(), size()).prop_map(|(process, size)| ToGuest::Resize { process, size }),
+        (stream(TO_HOST), any::<u32>())
+            .prop_map(|(stream, bytes)| ToGuest::Window { stream, bytes }),
+        Just(ToGuest::PowerOff),
+    ]
+}
+
+fn to_host() -> impl Strategy<Value = ToHost> {
+    let reason = prop::sample::select(&[
+        StartFailure::NotFound,
+        StartFailure::NotExecutable,
+        StartFailure::Other,
+    ]);
+    let status = prop_oneof![
+        any::<u8>().prop_map(ExitStatus::Code),
+        any::<u8>().prop_map(ExitStatus::Signal),
+    ];
+    prop_oneof![
+        any::<(u32, u32, String)>().prop_map(|(min, max, kernel)| ToHost::Hello {
+            min,
+            max,
+            kernel
+        }),
+        Just(ToHost::Configured),
+        (process(), any::<u32>()).prop_map(|(process, pid)| ToHost::Started { process, pid }),
+        (process(), reason, any::<String>()).prop_map(|(process, reason, message)| {
+            ToHost::StartFailed { process, reason, message }
+        }),
+        (process(), status).prop_map(|(process, status)| ToHost::Exited { process, status }),
+        (stream(TO_GUEST), any::<u32>())
+            .prop_map(|(stream, bytes)| ToHost::Window { stream, bytes }),
+        any::<String>().prop_map(|message| ToHost::Failed { message }),
+    ]
+}
+
+/// Frames of one direction.
+fn frames<M: std::fmt::Debug + Clone + 'static>(
+    message: impl Strategy<Value = M> + 'static,
+    kinds: &'static [StreamKind],
+) -> impl Strategy<Value = Vec<Frame<M>>> {
+    let body = prop_oneof![vec(any::<u8>(), 1..50), Just(vec![7; MAX_DATA])];
+    let frame = prop_oneof![
+        message.prop_map(Frame::Message),
+        (stream(kinds), body).prop_map(|(stream, body)| Frame::Data { stream, body }),
+        stream(kinds).prop_map(|stream| Frame::Eof { stream }),
+    ];
+    vec(frame, 0..8)
+}
+
+proptest! {
+    #[test]
+    fn frames_to_the_guest_survive_any_cutting(
+        frames in frames(to_guest(), TO_GUEST), piece in 1_usize..9000,
+    ) {
+        let bytes = check::encode(&frames);
+        prop_assert_eq!(check::decode(&bytes, piece), (frames, Ok(())));
+    }
+
+    #[test]
+    fn frames_to_the_host_survive_any_cutting(
+        frames in frames(to_host(), TO_HOST), piece in 1_usize..9000,
+    ) {
+        let bytes = check::encode(&frames);
+        prop_assert_eq!(check::decode(&bytes, piece), (frames, Ok(())));
+    }
+
+    #[test]
+    fn any_bytes_are_safe(bytes in vec(any::<u8>(), 0..300)) {
+        check::check::<ToGuest>(&bytes);
+        check::check::<ToHost>(&bytes);
+    }
+
+    #[test]
+    fn a_damaged_byte_is_safe(
+        frames in frames(to_host(), TO_HOST), at in any::<prop::sample::Index>(), flip in 1_u8..,
+    ) {
+        let mut bytes = check::encode(&frames);
+        prop_assume!(!bytes.is_empty());
+        let at = at.index(bytes.len());
+        bytes[at] ^= flip;
+        check::check::<ToHost>(&bytes);
+    }
+
+    /// Two honest ends: nobody ever sees a violation, no more than a window is
+    /// held, and the sender never stalls once everything has been consumed.
+    #[test]
+    fn honest_ends_never_stall(steps in vec((0_usize..200_000, 0_usize..200_000), 1..60)) {
+        let (mut send, mut receive) = (SendWindow::new(), ReceiveWindow::new());
+        let mut held = 0;
+        for (offered, read) in steps {
+            let sent = send.take(offered);
+            receive.received(sent)?;
+            held += sent;
+            prop_assert!(held <= WINDOW as usize);
+            let read = read.min(held);
+            held -= read;
+            if let Some(credit) = receive.consumed(read) {
+                send.credit(credit)?;
+            }
+            prop_assert!(held > 0 || send.available() > 0);
+        }
+    }
+
+    /// Hostile credit neither overflows nor opens the window beyond its size.
+    #[test]
+    fn a_window_never_opens_too_far(steps in vec((any::<usize>(), any::<u32>()), 1..60)) {
+        let mut send = SendWindow::new();
+        for (wanted, credit) in steps {
+            let before = send.available();
+            let taken = send.take(wanted);
+            prop_assert_eq!(send.available(), before - taken);
+            let _ = send.credit(credit);
+            prop_assert!(send.available() <= WINDOW as usize);
+        }
+    }
+
+    /// A hostile sender cannot make the receiver hold more than a window.
+    #[test]
+    fn a_receiver_holds_at_most_a_window(steps in vec((any::<u32>(), any::<usize>()), 1..60)) {
+        let mut receive = ReceiveWindow::new();
+        let mut held = 0;
+        for (sent, read) in steps {
+            let sent = (sent >> 14) as usize;
+            if receive.received(sent).is_err() {
+                break;
+            }
+            held += sent;
+            prop_assert!(held <= WINDOW as usize);
+            let read = read.min(held);
+            held -= read;
+            let _ = receive.consumed(read);
+        }
+    }
+}
