@@ -2,7 +2,11 @@
 //! containers as Xen DomUs. `docs/architecture.md` has the map of the rooms.
 
 pub mod cli;
+pub mod config;
+pub mod container;
+pub mod guest;
 pub mod hotplug;
+pub mod image;
 pub mod kernel;
 pub mod libxl;
 pub mod state;

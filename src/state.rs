@@ -150,6 +150,8 @@ fn starts_with(name: &OsStr, prefix: &str) -> bool {
 
 impl Drop for WorkDir {
     fn drop(&mut self) {
+        // With the lock file gone a reaper would take us for dead; keep it out.
+        let _root = self.path.parent().map(|root| Lock::exclusive(&root.join(LOCK_NAME)));
         if let Err(e) = fs::remove_dir_all(&self.path) {
             tracing::warn!("cannot remove {}: {e}", self.path.display());
         }

@@ -1,3 +1,7 @@
-//! The command line.
+//! `vxn`: OCI containers as Xen DomUs, and a native Xen toolstack.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    vxn::cli::main()
+}

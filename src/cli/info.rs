@@ -7,6 +7,7 @@ use anyhow::Result;
 use clap::Args;
 use serde::Serialize;
 
+use crate::config::{Row, Settings};
 use crate::libxl::{Ctx, HostInfo};
 
 /// Show versions, the host, and the settings with where each came from.
@@ -15,17 +16,6 @@ pub struct InfoArgs {
     /// Print JSON.
     #[arg(long)]
     json: bool,
-}
-
-/// A setting, for people.
-#[derive(Debug, Clone, Serialize)]
-pub struct Setting {
-    /// Its name in the configuration file.
-    pub name: String,
-    /// Its value.
-    pub value: String,
-    /// Where it came from: a flag, a variable, the file, or built in.
-    pub origin: String,
 }
 
 #[derive(Debug, Serialize)]
@@ -37,11 +27,12 @@ struct Info<'a> {
     /// Why there is none.
     #[serde(skip_serializing_if = "Option::is_none")]
     host_error: Option<String>,
-    settings: &'a [Setting],
+    settings: &'a [Row],
 }
 
 /// Runs `vxn info`.
-pub fn run(args: &InfoArgs, settings: &[Setting]) -> Result<ExitCode> {
+pub fn run(args: &InfoArgs, settings: &Settings) -> Result<ExitCode> {
+    let settings = &settings.rows();
     let (host, host_error) = match Ctx::open().and_then(|ctx| ctx.host()) {
         Ok(host) => (Some(host), None),
         Err(e) => (None, Some(e.to_string())),
@@ -79,7 +70,7 @@ fn text(info: &Info<'_>) -> String {
     let settings = info
         .settings
         .iter()
-        .map(|Setting { name, value, origin }| format!("  {name:<width$} = {value}  ({origin})\n"));
+        .map(|Row { name, value, origin }| format!("  {name:<width$} = {value}  ({origin})\n"));
     host.chain(["settings:\n".to_owned()]).chain(settings).collect()
 }
 
@@ -89,11 +80,8 @@ mod tests {
 
     #[test]
     fn a_host_without_xen_is_described_too() {
-        let settings = [Setting {
-            name: "memory".to_owned(),
-            value: "256 MiB".to_owned(),
-            origin: "VXN_MEMORY".to_owned(),
-        }];
+        let settings =
+            [Row { name: "memory", value: "256 MiB".to_owned(), origin: "VXN_MEMORY".to_owned() }];
         let info = Info {
             version: "1.2.3",
             kernel: "6.1.0".to_owned(),

@@ -1,27 +1,100 @@
 //! The command line: one file per verb.
 
-pub mod check;
-pub mod domain;
+mod check;
+mod domain;
 pub mod domain_config;
-pub mod info;
+mod failure;
+mod info;
+mod monitor;
+mod run;
 
-use std::path::PathBuf;
+use std::process::ExitCode;
 
-/// The files and directories that the verbs work with.
-#[derive(Debug, Clone)]
-pub struct Places {
-    /// The cache of unpacked kernels.
-    pub kernels: PathBuf,
-    /// Work directories, on the same file system.
-    pub tmp: PathBuf,
-    /// What survives a reboot.
-    pub state: PathBuf,
-    /// What does not.
-    pub run: PathBuf,
-    /// The hotplug program.
-    pub hotplug: PathBuf,
-    /// The initial RAM disk of containers.
-    pub initramfs: PathBuf,
-    /// The kernel of containers.
-    pub kernel: PathBuf,
+use clap::{Parser, Subcommand};
+use tracing_subscriber::EnvFilter;
+
+use crate::config::Settings;
+use crate::container::report::ENGINE_FAILED;
+use failure::Failure;
+
+/// Run OCI containers as Xen DomUs, and drive DomUs without xl.
+#[derive(Debug, Parser)]
+#[command(name = "vxn", version, max_term_width = 100, disable_help_subcommand = true)]
+struct Cli {
+    /// Say more: -v what vxn does, -vv also what libxl says.
+    #[arg(short, long, action = clap::ArgAction::Count, global = true)]
+    verbose: u8,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run a command in a new container, which is a DomU of its own.
+    Run(Box<run::RunArgs>),
+    /// Drive domains directly, as xl does.
+    Domain(domain::DomainArgs),
+    Check(check::CheckArgs),
+    Info(info::InfoArgs),
+    #[command(hide = true)]
+    Monitor(monitor::MonitorArgs),
+}
+
+impl Command {
+    /// The exit code of vxn's own failures: docker's for `run`.
+    fn failure_code(&self) -> u8 {
+        match self {
+            Command::Run(_) | Command::Monitor(_) => ENGINE_FAILED,
+            Command::Domain(_) | Command::Check(_) | Command::Info(_) => 1,
+        }
+    }
+}
+
+/// Runs the command line of this process.
+pub fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(e) => return usage(&e),
+    };
+    log_to_stderr(cli.verbose);
+    let code = cli.command.failure_code();
+    match dispatch(cli.command) {
+        Ok(code) => code,
+        Err(e) => Failure::from(e).print(code),
+    }
+}
+
+fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
+    match command {
+        Command::Run(args) => run::run(*args, &Settings::load()?),
+        Command::Domain(args) => domain::run(args, &Settings::load()?),
+        Command::Check(args) => check::run(&args, &Settings::load()?),
+        Command::Info(args) => info::run(&args, &Settings::load()?),
+        Command::Monitor(args) => monitor::run(&args),
+    }
+}
+
+/// Help goes to stdout; a mistake is answered with clap's words, and with
+/// docker's code where docker has one.
+fn usage(e: &clap::Error) -> ExitCode {
+    // Nothing is left to tell the user when the terminal itself is gone.
+    let _ = e.print();
+    let verb = std::env::args_os().skip(1).find(|a| !a.as_encoded_bytes().starts_with(b"-"));
+    match (e.use_stderr(), verb) {
+        (false, _) => ExitCode::SUCCESS,
+        (true, Some(verb)) if verb == "run" => ExitCode::from(ENGINE_FAILED),
+        (true, _) => ExitCode::from(2),
+    }
+}
+
+/// `VXN_LOG` takes tracing's filter words and beats `-v`.
+fn log_to_stderr(verbose: u8) {
+    let default = match verbose {
+        0 => "warn,vxn::libxl=off",
+        1 => "vxn=info",
+        _ => "vxn=debug",
+    };
+    let filter = EnvFilter::try_from_env("VXN_LOG").unwrap_or_else(|_| EnvFilter::new(default));
+    let stderr = tracing_subscriber::fmt().with_writer(std::io::stderr).with_env_filter(filter);
+    stderr.with_target(false).init();
 }

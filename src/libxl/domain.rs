@@ -1,5 +1,6 @@
 //! Domains: made, run, looked at, destroyed.
 
+use std::fmt;
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
@@ -69,6 +70,20 @@ pub enum ShutdownReason {
     SoftReset,
     /// A reason that this libxl does not know.
     Unknown(i32),
+}
+
+impl fmt::Display for ShutdownReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            ShutdownReason::PowerOff => "power off",
+            ShutdownReason::Reboot => "reboot",
+            ShutdownReason::Suspend => "suspend",
+            ShutdownReason::Crash => "crash",
+            ShutdownReason::Watchdog => "watchdog",
+            ShutdownReason::SoftReset => "soft reset",
+            ShutdownReason::Unknown(number) => return write!(f, "reason {number}"),
+        })
+    }
 }
 
 impl Ctx {

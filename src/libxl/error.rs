@@ -53,6 +53,23 @@ pub enum Error {
     },
 }
 
+impl Error {
+    /// What the user can do about it.
+    pub fn hint(&self) -> Option<&'static str> {
+        match self {
+            Error::NotOnXen { .. } => {
+                Some("boot this machine under Xen and `modprobe xen-privcmd`; see `vxn check`")
+            }
+            Error::PermissionDenied { .. }
+            | Error::Xenstore(xenstore::Error::PermissionDenied { .. }) => Some("run vxn as root"),
+            Error::Xenstore(xenstore::Error::NotRunning { .. }) => Some(
+                "start it (`systemctl start xenstored`); `vxn check` says what else is missing",
+            ),
+            _ => None,
+        }
+    }
+}
+
 /// libxl's words, without the same thing again from one of its layers to the next.
 fn explain(code: Code, log: &[String]) -> String {
     if log.is_empty() { code.to_string() } else { log.join("; ") }

@@ -2,6 +2,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, VecDeque};
+use std::os::fd::{AsRawFd, BorrowedFd};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
@@ -133,6 +134,26 @@ impl Ctx {
     /// are the entries that the last [`Ctx::before_poll`] appended, no others.
     pub fn after_poll(&self, fds: &[libc::pollfd]) {
         ffi::after_poll(&self.raw, fds);
+    }
+
+    /// Waits until one of `fds` is readable (or hung up), until libxl has something
+    /// to do and has done it, or for `timeout`; says which of `fds` are readable.
+    /// [`Ctx::next_event`] may have something then.
+    pub fn poll<const N: usize>(
+        &self,
+        fds: [BorrowedFd<'_>; N],
+        timeout: Option<Duration>,
+    ) -> Result<[bool; N]> {
+        let ours =
+            fds.map(|fd| libc::pollfd { fd: fd.as_raw_fd(), events: libc::POLLIN, revents: 0 });
+        let mut all = ours.to_vec();
+        let wanted = self.before_poll(&mut all)?;
+        let timeout = [timeout, wanted].into_iter().flatten().min();
+        if !ffi::poll(&mut all, timeout).map_err(Error::Poll)? {
+            return Ok([false; N]);
+        }
+        self.after_poll(&all[N..]);
+        Ok(std::array::from_fn(|i| all[i].revents != 0))
     }
 
     /// The next event that has happened, without waiting (`libxl_event_check`).

@@ -6,7 +6,7 @@ use super::{Ctx, Result, ffi};
 
 /// What the hypervisor says of itself and the machine (`libxl_version_info`,
 /// `libxl_physinfo`).
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct HostInfo {
     /// Version of Xen, such as `4.17.5`.
     pub xen_version: String,

@@ -96,6 +96,18 @@ impl Process {
         }
     }
 
+    /// Closes an output that nobody reads any more: the process's next write to
+    /// it fails, or kills it with SIGPIPE, as on any pipe.
+    pub fn hang_up(&mut self, kind: StreamKind, outbox: &mut Outbox) {
+        self.outputs.retain(|output| {
+            let open = output.id().kind != kind;
+            if !open {
+                outbox.eof(output.id());
+            }
+            open
+        });
+    }
+
     /// Moves what can be moved without waiting. With `last`, nobody writes to
     /// the outputs any more who counts.
     pub fn pump(&mut self, outbox: &mut Outbox, last: bool) {

@@ -132,6 +132,12 @@ impl<'a, T: Transport> Session<'a, T> {
                 .processes
                 .get_mut(&process)
                 .map_or(Ok(()), |process| process.credit(kind, bytes)),
+            ToGuest::HangUp { stream: StreamId { process, kind } } => {
+                if let Some(process) = self.processes.get_mut(&process) {
+                    process.hang_up(kind, &mut self.channel.outbox);
+                }
+                Ok(())
+            }
         }
     }
 

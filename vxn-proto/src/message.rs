@@ -54,6 +54,12 @@ pub enum ToGuest {
     },
     /// Kill what runs, sync, power off.
     PowerOff,
+    /// Nobody reads this output any more: the process's next write to it fails
+    /// as on a pipe without a reader.
+    HangUp {
+        /// The stream, stdout or stderr.
+        stream: StreamId,
+    },
 }
 
 impl Message for ToGuest {

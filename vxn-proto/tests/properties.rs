@@ -75,6 +75,7 @@ fn to_guest() -> impl Strategy<Value = ToGuest> {
         (stream(TO_HOST), any::<u32>())
             .prop_map(|(stream, bytes)| ToGuest::Window { stream, bytes }),
         Just(ToGuest::PowerOff),
+        stream(TO_HOST).prop_map(|stream| ToGuest::HangUp { stream }),
     ]
 }
 

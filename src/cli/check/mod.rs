@@ -9,7 +9,7 @@ use anyhow::Result;
 use clap::Args;
 use serde::Serialize;
 
-use super::Places;
+use crate::config::Settings;
 
 /// Say what this host lacks to run containers as Xen DomUs, and how to get it.
 #[derive(Debug, Args)]
@@ -54,8 +54,8 @@ impl Finding {
 }
 
 /// Runs `vxn check`. The exit code is 1 when something required is missing.
-pub fn run(args: &CheckArgs, places: &Places) -> Result<ExitCode> {
-    let findings = probes::all(places);
+pub fn run(args: &CheckArgs, settings: &Settings) -> Result<ExitCode> {
+    let findings = probes::all(settings);
     if args.json {
         println!("{}", serde_json::to_string_pretty(&findings)?);
     } else {

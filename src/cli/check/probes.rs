@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 
 use nix::unistd::{AccessFlags, Uid, access};
 
-use super::{Finding, Places};
+use super::Finding;
+use crate::config::Settings;
 use crate::kernel;
 use crate::libxl::{Ctx, HostInfo};
 use crate::xenstore::Xenstore;
@@ -27,7 +28,7 @@ const MODULES: [Module; 7] = [
 ];
 
 /// Looks at everything.
-pub(super) fn all(places: &Places) -> Vec<Finding> {
+pub(super) fn all(settings: &Settings) -> Vec<Finding> {
     let root = Path::new("/");
     let mut findings = vec![privileges(), privcmd(), xenstored(), xenconsoled(root)];
     findings.extend(hypervisor());
@@ -39,17 +40,17 @@ pub(super) fn all(places: &Places) -> Vec<Finding> {
     findings.push(program("sqfstar", "Debian: apt install squashfs-tools (4.5 or later); Yocto: IMAGE_INSTALL += \"squashfs-tools\""));
     findings.push(file(
         "vxn-hotplug",
-        &places.hotplug,
+        &settings.hotplug.value,
         "it comes with vxn, as does this program: install it there",
     ));
     findings.push(file(
         "initramfs",
-        &places.initramfs,
+        &settings.initramfs.value,
         "make it with `cargo xtask initramfs` and install it there",
     ));
-    findings.push(guest_kernel(places));
-    findings.push(directory("state", &places.state));
-    findings.push(directory("run", &places.run));
+    findings.push(guest_kernel(settings));
+    findings.push(directory("state", &settings.root.value));
+    findings.push(directory("run", &settings.run.value));
     findings
 }
 
@@ -189,19 +190,19 @@ fn file(name: &str, path: &Path, hint: &str) -> Finding {
 }
 
 /// Tried in earnest: what this unpacks is what the first container would wait for.
-fn guest_kernel(places: &Places) -> Finding {
+fn guest_kernel(settings: &Settings) -> Finding {
     const NAME: &str = "guest kernel";
     const HINT: &str = "Debian: apt install linux-image-amd64; Yocto: IMAGE_INSTALL += \
                         \"kernel-image\"; or name one with --kernel, VXN_KERNEL or kernel = in \
                         /etc/vxn/vxn.toml";
-    match kernel::prepare(&places.kernel, &places.kernels, &places.tmp) {
+    match kernel::prepare(&settings.kernel.value, &settings.kernels(), &settings.tmp()) {
         Ok(info) => {
             let kinds = match (info.pv, info.pvh) {
                 (true, true) => "PV and PVH",
                 (true, false) => "PV",
                 _ => "PVH",
             };
-            Finding::ok(NAME, format!("{}, boots as {kinds}", places.kernel.display()))
+            Finding::ok(NAME, format!("{}, boots as {kinds}", settings.kernel.value.display()))
         }
         Err(e) => Finding::missing(NAME, e.to_string(), HINT),
     }

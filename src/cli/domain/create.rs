@@ -14,8 +14,8 @@ use clap::Args;
 
 use super::monitor::{Ends, Order, Report};
 use super::{console, plan};
-use crate::cli::Places;
 use crate::cli::domain_config::{self, DomainFile, MAX_SIZE};
+use crate::config::Settings;
 use crate::xenstore::Xenstore;
 use crate::{kernel, tool};
 
@@ -39,13 +39,13 @@ pub struct CreateArgs {
 /// Where Xen's toolstacks keep their logs.
 const LOGS: &str = "/var/log/xen";
 
-pub fn run(args: &CreateArgs, places: &Places) -> Result<ExitCode> {
+pub fn run(args: &CreateArgs, settings: &Settings) -> Result<ExitCode> {
     let file = read(args)?;
     let ends = Ends { poweroff: file.on_poweroff, reboot: file.on_reboot, crash: file.on_crash };
-    let kernel = kernel::prepare(&file.kernel, &places.kernels, &places.tmp)?;
-    let config = plan::domain(file, kernel, &places.hotplug)?;
+    let kernel = kernel::prepare(&file.kernel, &settings.kernels(), &settings.tmp())?;
+    let config = plan::domain(file, kernel, &settings.hotplug.value)?;
     let name = config.name.clone();
-    let Places { hotplug, run, .. } = places.clone();
+    let (hotplug, run) = (settings.hotplug.value.clone(), settings.run.value.clone());
     let order = Order { config, ends, hotplug, run, paused: args.paused };
     let (domid, uuid) = match start_monitor(&order)? {
         Report::Created { domid, uuid } => (domid, uuid),

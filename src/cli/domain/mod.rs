@@ -12,7 +12,7 @@ use std::process::ExitCode;
 use anyhow::{Result, bail};
 use clap::{Args, Subcommand};
 
-use super::Places;
+use crate::config::Settings;
 use crate::libxl::{Ctx, DomId, DomainInfo, EventKind};
 use crate::xenstore::Xenstore;
 
@@ -92,10 +92,10 @@ struct Domains {
 }
 
 /// Runs `vxn domain …`.
-pub fn run(args: DomainArgs, places: &Places) -> Result<ExitCode> {
+pub fn run(args: DomainArgs, settings: &Settings) -> Result<ExitCode> {
     match args.verb {
         Verb::List { domains, json } => list(&domains, json)?,
-        Verb::Create(args) => return create::run(&args, places),
+        Verb::Create(args) => return create::run(&args, settings),
         Verb::Monitor => monitor::run()?,
         Verb::Destroy(these) => each(&these, Ctx::destroy)?,
         Verb::Pause(these) => each(&these, Ctx::pause)?,
@@ -105,7 +105,9 @@ pub fn run(args: DomainArgs, places: &Places) -> Result<ExitCode> {
             let domid = guest(&Ctx::open()?, &domain)?;
             return console::attach(&Xenstore::open()?, domid);
         }
-        Verb::BlockAttach { domain, disk } => block::attach(&domain, &disk, &places.hotplug)?,
+        Verb::BlockAttach { domain, disk } => {
+            block::attach(&domain, &disk, &settings.hotplug.value)?
+        }
         Verb::BlockDetach { domain, vdev } => block::detach(&domain, &vdev)?,
         Verb::BlockList { domains, json } => block::list(&domains, json)?,
     }

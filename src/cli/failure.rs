@@ -1,0 +1,62 @@
+//! How vxn says that something failed: one line, and a hint.
+
+use std::process::ExitCode;
+
+use crate::container::report::Report;
+
+/// A failure ready to be shown.
+#[derive(Debug)]
+pub struct Failure {
+    error: String,
+    hint: Option<String>,
+    console: Vec<String>,
+}
+
+impl Failure {
+    /// Writes the failure to stderr and gives the exit code back.
+    pub fn print(&self, code: u8) -> ExitCode {
+        if !self.console.is_empty() {
+            eprintln!("The DomU's last words:");
+            self.console.iter().for_each(|line| eprintln!("  {line}"));
+        }
+        eprintln!("vxn: {}", self.error);
+        if let Some(hint) = &self.hint {
+            eprintln!("hint: {hint}");
+        }
+        ExitCode::from(code)
+    }
+}
+
+impl From<Report> for Failure {
+    fn from(report: Report) -> Failure {
+        let error = report.error.unwrap_or_default();
+        Failure { error: one_line(&error), hint: report.hint, console: report.console }
+    }
+}
+
+impl From<anyhow::Error> for Failure {
+    fn from(error: anyhow::Error) -> Failure {
+        let given = error.downcast_ref::<Hint>().map(|h| h.0.clone());
+        // The hint is a context too, but not a part of the sentence.
+        let words: Vec<String> =
+            error.chain().map(ToString::to_string).filter(|w| Some(w) != given.as_ref()).collect();
+        let hint = given.or_else(|| error.chain().find_map(hint));
+        Failure { error: one_line(&words.join(": ")), hint, console: Vec::new() }
+    }
+}
+
+fn one_line(text: &str) -> String {
+    text.lines().map(str::trim).filter(|l| !l.is_empty()).collect::<Vec<_>>().join("; ")
+}
+
+/// A hint that any error of the chain carries.
+fn hint(error: &(dyn std::error::Error + 'static)) -> Option<String> {
+    None.or_else(|| error.downcast_ref::<crate::image::Error>()?.hint())
+        .or_else(|| error.downcast_ref::<crate::libxl::Error>()?.hint().map(str::to_owned))
+        .or_else(|| Some(error.downcast_ref::<crate::container::plan::Error>()?.hint().into()))
+}
+
+/// A hint that goes along as the context of an error which has none.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct Hint(pub String);

@@ -1,0 +1,402 @@
+//! Settings and where each came from: a flag beats the environment (`VXN_*`),
+//! the environment beats `/etc/vxn/vxn.toml`, the file beats what is built in.
+
+use std::fmt::{self, Display};
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+/// The settings file, unless `VXN_CONFIG` names another.
+pub const FILE: &str = "/etc/vxn/vxn.toml";
+
+/// Why the settings cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The file cannot be read.
+    #[error("cannot read the settings file {}: {source}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// The system's words.
+        source: std::io::Error,
+    },
+    /// The file is not TOML, or has a key or a value that vxn does not know.
+    #[error("settings file {}: {message}", path.display())]
+    Parse {
+        /// The file.
+        path: PathBuf,
+        /// The parser's words, with the line.
+        message: String,
+    },
+    /// A value that does not parse, in the file or in the environment.
+    #[error("{origin}: {name} = {value:?}: {message}")]
+    Value {
+        /// Which setting.
+        name: &'static str,
+        /// What was given.
+        value: String,
+        /// Where it was given.
+        origin: Origin,
+        /// What is accepted.
+        message: String,
+    },
+}
+
+/// Where a setting came from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Origin {
+    /// vxn's own default.
+    BuiltIn,
+    /// The settings file.
+    File(PathBuf),
+    /// An environment variable.
+    Environment(String),
+    /// A command line flag.
+    Flag(&'static str),
+}
+
+impl Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Origin::BuiltIn => f.write_str("built in"),
+            Origin::File(path) => write!(f, "{}", path.display()),
+            Origin::Environment(name) => write!(f, "environment {name}"),
+            Origin::Flag(name) => write!(f, "flag {name}"),
+        }
+    }
+}
+
+/// A value and its origin.
+#[derive(Debug, Clone, Serialize)]
+pub struct Setting<T> {
+    /// The value in force.
+    pub value: T,
+    /// Where it came from.
+    pub origin: Origin,
+}
+
+impl<T> Setting<T> {
+    /// Lets a flag beat the setting.
+    pub fn or_flag(&self, name: &'static str, flag: Option<T>) -> Setting<T>
+    where
+        T: Clone,
+    {
+        match flag {
+            Some(value) => Setting { value, origin: Origin::Flag(name) },
+            None => self.clone(),
+        }
+    }
+}
+
+/// An amount of memory, written as docker and xl write it: `256M`, `1g`, bytes
+/// without a suffix.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(transparent)]
+pub struct Memory {
+    bytes: u64,
+}
+
+impl Memory {
+    /// From MiB.
+    pub const fn from_mib(mib: u64) -> Memory {
+        Memory { bytes: mib << 20 }
+    }
+
+    /// In KiB, rounded up, as libxl counts.
+    pub const fn kib(self) -> u64 {
+        self.bytes.div_ceil(1024)
+    }
+}
+
+impl FromStr for Memory {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Memory, String> {
+        let bad = || format!("{text:?} is not an amount of memory such as 256M or 1G");
+        let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+        let shift = match text[digits.len()..].to_ascii_lowercase().as_str() {
+            "" | "b" => 0,
+            "k" | "kb" | "kib" => 10,
+            "m" | "mb" | "mib" => 20,
+            "g" | "gb" | "gib" => 30,
+            _ => return Err(bad()),
+        };
+        let number: u64 = digits.parse().map_err(|_| bad())?;
+        let bytes = number.checked_mul(1 << shift).ok_or_else(bad)?;
+        Ok(Memory { bytes })
+    }
+}
+
+impl Display for Memory {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let units = [(30, "G"), (20, "M"), (10, "K")];
+        match units.iter().find(|(s, _)| self.bytes > 0 && self.bytes % (1 << s) == 0) {
+            Some((shift, unit)) => write!(f, "{}{unit}", self.bytes >> shift),
+            None => write!(f, "{}", self.bytes),
+        }
+    }
+}
+
+/// The wanted guest type.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum TypeChoice {
+    /// PVH where the host and the kernel can, PV where they cannot.
+    Auto,
+    /// Paravirtualised.
+    Pv,
+    /// Paravirtualised in a hardware container.
+    Pvh,
+}
+
+impl FromStr for TypeChoice {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<TypeChoice, String> {
+        match text {
+            "auto" => Ok(TypeChoice::Auto),
+            "pv" => Ok(TypeChoice::Pv),
+            "pvh" => Ok(TypeChoice::Pvh),
+            _ => Err(format!("{text:?} is not a guest type: auto, pv or pvh")),
+        }
+    }
+}
+
+impl Display for TypeChoice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            TypeChoice::Auto => "auto",
+            TypeChoice::Pv => "pv",
+            TypeChoice::Pvh => "pvh",
+        })
+    }
+}
+
+/// What vxn goes by when no flag says otherwise.
+#[derive(Debug, Clone, Serialize)]
+pub struct Settings {
+    /// Memory of a DomU.
+    pub memory: Setting<Memory>,
+    /// Virtual CPUs of a DomU.
+    pub vcpus: Setting<u32>,
+    /// Guest type.
+    #[serde(rename = "type")]
+    pub guest_type: Setting<TypeChoice>,
+    /// Guest kernel: bzImage, Image or ELF vmlinux.
+    pub kernel: Setting<PathBuf>,
+    /// Guest initramfs, as `cargo xtask initramfs` builds it.
+    pub initramfs: Setting<PathBuf>,
+    /// The script that libxl runs for vbd and vif.
+    pub hotplug: Setting<PathBuf>,
+    /// Images, root disks, kernels: survives a reboot.
+    pub root: Setting<PathBuf>,
+    /// Live state: gone with the boot.
+    pub run: Setting<PathBuf>,
+    /// Seconds that a DomU may take from its first instruction to its hello.
+    pub boot_timeout: Setting<u64>,
+}
+
+/// A setting as people read it.
+#[derive(Debug, Clone, Serialize)]
+pub struct Row {
+    /// Its key in the file.
+    pub name: &'static str,
+    /// The value in force.
+    pub value: String,
+    /// Where it came from.
+    pub origin: String,
+}
+
+impl Settings {
+    /// Every setting, in the order in which they are documented.
+    pub fn rows(&self) -> Vec<Row> {
+        vec![
+            self.memory.row("memory"),
+            self.vcpus.row("vcpus"),
+            self.guest_type.row("type"),
+            self.kernel.path_row("kernel"),
+            self.initramfs.path_row("initramfs"),
+            self.hotplug.path_row("hotplug"),
+            self.root.path_row("root"),
+            self.run.path_row("run"),
+            self.boot_timeout.row("boot_timeout"),
+        ]
+    }
+}
+
+impl<T: Display> Setting<T> {
+    fn row(&self, name: &'static str) -> Row {
+        Row { name, value: self.value.to_string(), origin: self.origin.to_string() }
+    }
+}
+
+impl Setting<PathBuf> {
+    fn path_row(&self, name: &'static str) -> Row {
+        let value = self.value.display().to_string();
+        Row { name, value, origin: self.origin.to_string() }
+    }
+}
+
+/// The keys of the file; each is text or a number.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct FileKeys {
+    memory: Option<Scalar>,
+    vcpus: Option<Scalar>,
+    r#type: Option<Scalar>,
+    kernel: Option<Scalar>,
+    initramfs: Option<Scalar>,
+    hotplug: Option<Scalar>,
+    root: Option<Scalar>,
+    run: Option<Scalar>,
+    boot_timeout: Option<Scalar>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+enum Scalar {
+    Text(String),
+    Number(u64),
+}
+
+impl Display for Scalar {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Scalar::Text(text) => f.write_str(text),
+            Scalar::Number(number) => write!(f, "{number}"),
+        }
+    }
+}
+
+impl Settings {
+    /// The cache of unpacked kernels.
+    pub fn kernels(&self) -> PathBuf {
+        self.root.value.join("kernels")
+    }
+
+    /// Work directories, on the same file system as what they are made for.
+    pub fn tmp(&self) -> PathBuf {
+        self.root.value.join("tmp")
+    }
+
+    /// Reads the file and the environment of this process.
+    pub fn load() -> Result<Settings, Error> {
+        let named = std::env::var_os("VXN_CONFIG").map(PathBuf::from);
+        let path = named.clone().unwrap_or_else(|| PathBuf::from(FILE));
+        let text = match std::fs::read_to_string(&path) {
+            Ok(text) => text,
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound && named.is_none() => String::new(),
+            Err(source) => return Err(Error::Read { path, source }),
+        };
+        Settings::from_parts(&path, &text, |name| std::env::var(name).ok())
+    }
+
+    fn from_parts(
+        path: &Path,
+        text: &str,
+        env: impl Fn(&str) -> Option<String>,
+    ) -> Result<Settings, Error> {
+        let keys: FileKeys = toml::from_str(text).map_err(|e| Error::Parse {
+            path: path.to_owned(),
+            message: e.to_string().trim_end().to_owned(),
+        })?;
+        let source = Source { path, env: &env };
+        Ok(Settings {
+            memory: source.pick("memory", keys.memory, || Memory::from_mib(256))?,
+            vcpus: source.pick("vcpus", keys.vcpus, || 1)?,
+            guest_type: source.pick("type", keys.r#type, || TypeChoice::Auto)?,
+            kernel: source.pick("kernel", keys.kernel, running_kernel)?,
+            initramfs: source.pick("initramfs", keys.initramfs, || lib("initramfs.cpio"))?,
+            hotplug: source.pick("hotplug", keys.hotplug, || lib("vxn-hotplug"))?,
+            root: source.pick("root", keys.root, || PathBuf::from("/var/lib/vxn"))?,
+            run: source.pick("run", keys.run, || PathBuf::from("/run/vxn"))?,
+            boot_timeout: source.pick("boot_timeout", keys.boot_timeout, || 120)?,
+        })
+    }
+}
+
+fn lib(name: &str) -> PathBuf {
+    Path::new("/usr/lib/vxn").join(name)
+}
+
+/// Dom0's own kernel: on Debian and Yocto it boots as a DomU as well.
+fn running_kernel() -> PathBuf {
+    let release = nix::sys::utsname::uname()
+        .map(|name| name.release().to_string_lossy().into_owned())
+        .unwrap_or_default();
+    PathBuf::from(format!("/boot/vmlinuz-{release}"))
+}
+
+struct Source<'a> {
+    path: &'a Path,
+    env: &'a dyn Fn(&str) -> Option<String>,
+}
+
+impl Source<'_> {
+    fn pick<T: FromStr<Err: Display>>(
+        &self,
+        name: &'static str,
+        file: Option<Scalar>,
+        built_in: impl FnOnce() -> T,
+    ) -> Result<Setting<T>, Error> {
+        let variable = format!("VXN_{}", name.to_uppercase());
+        let (text, origin) = match ((self.env)(&variable), file) {
+            (Some(text), _) => (text, Origin::Environment(variable)),
+            (None, Some(scalar)) => (scalar.to_string(), Origin::File(self.path.to_owned())),
+            (None, None) => return Ok(Setting { value: built_in(), origin: Origin::BuiltIn }),
+        };
+        match text.parse() {
+            Ok(value) => Ok(Setting { value, origin }),
+            Err(e) => Err(Error::Value { name, value: text, origin, message: e.to_string() }),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn load(text: &str, env: &[(&str, &str)]) -> Result<Settings, Error> {
+        Settings::from_parts(Path::new("/etc/vxn/vxn.toml"), text, |name| {
+            env.iter().find(|(n, _)| *n == name).map(|(_, v)| (*v).to_owned())
+        })
+    }
+
+    #[test]
+    fn environment_beats_file_beats_built_in() {
+        let s = load("memory = \"1G\"\nvcpus = 3", &[("VXN_VCPUS", "2")]).unwrap();
+        assert_eq!(s.memory.value, Memory::from_mib(1024));
+        assert_eq!(s.memory.origin, Origin::File("/etc/vxn/vxn.toml".into()));
+        assert_eq!(s.vcpus.value, 2);
+        assert_eq!(s.vcpus.origin, Origin::Environment("VXN_VCPUS".into()));
+        assert_eq!(s.guest_type.origin, Origin::BuiltIn);
+        let flagged = s.vcpus.or_flag("--cpus", Some(4));
+        assert_eq!((flagged.value, flagged.origin), (4, Origin::Flag("--cpus")));
+    }
+
+    #[test]
+    fn an_unknown_key_is_named_with_its_line() {
+        let message = load("memory = \"1G\"\nmemroy = 2", &[]).unwrap_err().to_string();
+        assert!(message.contains("memroy") && message.contains("line 2"), "{message}");
+    }
+
+    #[test]
+    fn a_bad_value_names_its_origin() {
+        let message = load("", &[("VXN_MEMORY", "lots")]).unwrap_err().to_string();
+        assert!(message.starts_with("environment VXN_MEMORY: memory = \"lots\""), "{message}");
+    }
+
+    #[test]
+    fn memory_is_read_and_written_as_docker_does() {
+        for (text, kib) in [("256M", 262_144), ("1g", 1 << 20), ("2097152", 2048), ("10kb", 10)] {
+            assert_eq!(text.parse::<Memory>().unwrap().kib(), kib, "{text}");
+        }
+        for text in ["", "M", "-1M", "1T", "99999999999999999999", "18446744073709551615G"] {
+            assert!(text.parse::<Memory>().is_err(), "{text}");
+        }
+        assert_eq!("1024M".parse::<Memory>().unwrap().to_string(), "1G");
+    }
+}

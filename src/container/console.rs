@@ -1,0 +1,109 @@
+//! The tail of a DomU's kernel log, kept for when the guest fails.
+
+use std::collections::VecDeque;
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read};
+use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+
+/// Bytes kept.
+const KEPT: usize = 16 * 1024;
+/// Lines shown.
+const SHOWN: usize = 20;
+/// How long the last words of a dead guest may take through xenconsoled.
+const LAST_WORDS: Duration = Duration::from_millis(500);
+
+/// A reader of the console's pty that never blocks.
+#[derive(Debug)]
+pub struct ConsoleLog {
+    tty: File,
+    tail: VecDeque<u8>,
+    open: bool,
+}
+
+impl ConsoleLog {
+    /// Opens the pty that xenconsoled made for the DomU.
+    pub fn open(tty: &Path) -> io::Result<ConsoleLog> {
+        let flags = (nix::fcntl::OFlag::O_NONBLOCK | nix::fcntl::OFlag::O_NOCTTY).bits();
+        let tty = OpenOptions::new().read(true).custom_flags(flags).open(tty)?;
+        Ok(ConsoleLog { tty, tail: VecDeque::new(), open: true })
+    }
+
+    /// The pty, while there is somebody at its other end.
+    pub fn as_fd(&self) -> Option<BorrowedFd<'_>> {
+        self.open.then(|| self.tty.as_fd())
+    }
+
+    /// Takes what is there.
+    pub fn drain(&mut self) {
+        let mut buffer = [0; 4096];
+        while self.open {
+            match self.tty.read(&mut buffer) {
+                Ok(0) => self.open = false,
+                Ok(length) => self.keep(&buffer[..length]),
+                Err(e) if e.kind() == io::ErrorKind::WouldBlock => break,
+                // EIO: xenconsoled has closed its end.
+                Err(_) => self.open = false,
+            }
+        }
+    }
+
+    fn keep(&mut self, bytes: &[u8]) {
+        self.tail.extend(bytes);
+        let excess = self.tail.len().saturating_sub(KEPT);
+        self.tail.drain(..excess);
+    }
+
+    /// The last lines, once xenconsoled has passed on a dead guest's last words:
+    /// it closes the pty after them, or half a second goes by.
+    pub fn last_words(mut self) -> Vec<String> {
+        let deadline = Instant::now() + LAST_WORDS;
+        self.drain();
+        while let Some(tty) = self.as_fd() {
+            let left = deadline.saturating_duration_since(Instant::now());
+            let timeout = PollTimeout::try_from(left).unwrap_or(PollTimeout::ZERO);
+            match poll(&mut [PollFd::new(tty, PollFlags::POLLIN)], timeout) {
+                Ok(0) => break,
+                Ok(_) | Err(Errno::EINTR) => self.drain(),
+                Err(_) => break,
+            }
+        }
+        self.tail.make_contiguous();
+        lines(self.tail.as_slices().0)
+    }
+}
+
+/// The last lines of what a guest wrote, safe to show on a terminal.
+fn lines(bytes: &[u8]) -> Vec<String> {
+    let text = String::from_utf8_lossy(bytes);
+    let shown = |line: &str| -> String {
+        line.chars().map(|c| if c.is_control() && c != '\t' { '\u{fffd}' } else { c }).collect()
+    };
+    let lines: Vec<String> = text
+        .lines()
+        .map(|l| l.trim_end_matches('\r'))
+        .filter(|l| !l.is_empty())
+        .map(shown)
+        .collect();
+    lines[lines.len().saturating_sub(SHOWN)..].to_vec()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_lines_are_shown_without_control_characters() {
+        let text: String = (0..30).map(|n| format!("line {n}\r\n")).collect();
+        let shown = lines(format!("{text}\x1b[2Jend\n").as_bytes());
+        assert_eq!(shown.len(), SHOWN);
+        assert_eq!(shown.last().unwrap(), "\u{fffd}[2Jend");
+        assert_eq!(shown[0], "line 11");
+        assert_eq!(lines(b"\xff\xfe"), ["\u{fffd}\u{fffd}"]);
+    }
+}

@@ -1,0 +1,233 @@
+//! Which containers are alive, and what their monitors would leave behind.
+//!
+//! `RUN/containers/ID/` holds `journal.json` and a lock. The monitor takes the
+//! lock before it writes the journal, writes the journal before it calls libxl,
+//! and holds the lock for as long as it lives: an entry whose lock is free has
+//! lost its monitor, and everything that it names is to be removed.
+
+use std::fs;
+use std::io;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use super::{ContainerId, Name};
+use crate::libxl::Uuid;
+use crate::state::{Lock, write_atomic};
+
+/// Why the journal cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// Another container has the name.
+    #[error("the name {name:?} is already in use by container {owner}")]
+    NameTaken {
+        /// The name.
+        name: String,
+        /// Id of its container.
+        owner: String,
+    },
+    /// A file of the journal cannot be read or written.
+    #[error("{}: {source}", path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// The system's words.
+        source: io::Error,
+    },
+}
+
+fn at(path: &Path) -> impl FnOnce(io::Error) -> Error {
+    move |source| Error::Io { path: path.to_owned(), source }
+}
+
+/// What a container may leave behind.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Record {
+    /// The container.
+    pub id: ContainerId,
+    /// The name that it holds.
+    pub name: Option<Name>,
+    /// The uuid of its DomU.
+    pub uuid: Uuid,
+    /// Process id of its monitor.
+    pub monitor: u32,
+}
+
+/// The directory of all entries, `/run/vxn`.
+#[derive(Debug)]
+pub struct Journal {
+    containers: PathBuf,
+    names: PathBuf,
+}
+
+const RECORD: &str = "journal.json";
+const LOCK: &str = "lock";
+const GATE: &str = ".lock";
+
+impl Journal {
+    /// Opens the journal below `run`, making it when it is not there.
+    pub fn open(run: &Path) -> Result<Journal, Error> {
+        let journal = Journal { containers: run.join("containers"), names: run.join("names") };
+        for dir in [&journal.containers, &journal.names] {
+            fs::create_dir_all(dir).map_err(at(dir))?;
+        }
+        Ok(journal)
+    }
+
+    /// Enters a container. The entry lives until [`Entry::remove`].
+    ///
+    /// # Errors
+    /// [`Error::NameTaken`]; nothing is left in the journal then.
+    pub fn enter(&self, record: &Record) -> Result<Entry, Error> {
+        let path = self.containers.join(record.id.as_str());
+        let lock = {
+            // The gate keeps `abandoned` out of the gap between mkdir and flock.
+            let _gate = self.gate()?;
+            fs::create_dir(&path).map_err(at(&path))?;
+            Lock::exclusive(&path.join(LOCK)).map_err(at(&path))?
+        };
+        let mut entry = Entry { path, name: None, lock };
+        match self.fill(&mut entry, record) {
+            Ok(()) => Ok(entry),
+            Err(e) => {
+                entry.remove()?;
+                Err(e)
+            }
+        }
+    }
+
+    fn fill(&self, entry: &mut Entry, record: &Record) -> Result<(), Error> {
+        let file = entry.path.join(RECORD);
+        let json = serde_json::to_vec_pretty(record).map_err(|e| at(&file)(e.into()))?;
+        write_atomic(&file, &json).map_err(at(&file))?;
+        if let Some(name) = &record.name {
+            entry.name = Some(self.claim(name, &record.id)?);
+        }
+        Ok(())
+    }
+
+    fn claim(&self, name: &Name, id: &ContainerId) -> Result<PathBuf, Error> {
+        let link = self.names.join(name.as_str());
+        match symlink(id.as_str(), &link) {
+            Ok(()) => Ok(link),
+            Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {
+                let owner = fs::read_link(&link).unwrap_or_default().display().to_string();
+                Err(Error::NameTaken { name: name.to_string(), owner })
+            }
+            Err(e) => Err(at(&link)(e)),
+        }
+    }
+
+    /// The entries whose monitors are gone. Each comes with its lock held, so
+    /// nobody else clears it up at the same time.
+    pub fn abandoned(&self) -> Result<Vec<(Entry, Option<Record>)>, Error> {
+        let _gate = self.gate()?;
+        let mut found = Vec::new();
+        for dir in fs::read_dir(&self.containers).map_err(at(&self.containers))? {
+            let path = dir.map_err(at(&self.containers))?.path();
+            if !path.is_dir() {
+                continue;
+            }
+            let lock = Lock::try_exclusive(&path.join(LOCK));
+            if let Some(lock) = lock.map_err(at(&path))? {
+                found.push(self.adopt(path, lock));
+            }
+        }
+        Ok(found)
+    }
+
+    /// An entry without a readable record was being made when its maker died:
+    /// there is no DomU yet.
+    fn adopt(&self, path: PathBuf, lock: Lock) -> (Entry, Option<Record>) {
+        let record: Option<Record> =
+            fs::read(path.join(RECORD)).ok().and_then(|json| serde_json::from_slice(&json).ok());
+        let link = record.as_ref().and_then(|r| {
+            let link = self.names.join(r.name.as_ref()?.as_str());
+            let owner = fs::read_link(&link).ok()?;
+            (owner == Path::new(r.id.as_str())).then_some(link)
+        });
+        (Entry { path, name: link, lock }, record)
+    }
+
+    fn gate(&self) -> Result<Lock, Error> {
+        let path = self.containers.join(GATE);
+        Lock::exclusive(&path).map_err(at(&path))
+    }
+}
+
+/// A locked entry.
+#[derive(Debug)]
+pub struct Entry {
+    path: PathBuf,
+    name: Option<PathBuf>,
+    lock: Lock,
+}
+
+impl Entry {
+    /// Removes the entry, when nothing of the container is left: first the
+    /// name, so that a name always has an entry.
+    pub fn remove(self) -> Result<(), Error> {
+        if let Some(link) = &self.name {
+            fs::remove_file(link).map_err(at(link))?;
+        }
+        fs::remove_dir_all(&self.path).map_err(at(&self.path))?;
+        drop(self.lock);
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn record(name: Option<&str>) -> Record {
+        Record {
+            id: ContainerId::random().unwrap(),
+            name: name.map(|n| n.parse().unwrap()),
+            uuid: Uuid::random(),
+            monitor: 1,
+        }
+    }
+
+    #[test]
+    fn a_name_has_one_owner_and_is_free_after_it() {
+        let run = tempfile::tempdir().unwrap();
+        let journal = Journal::open(run.path()).unwrap();
+        let first = record(Some("web"));
+        let entry = journal.enter(&first).unwrap();
+        let error = journal.enter(&record(Some("web"))).unwrap_err();
+        assert!(error.to_string().contains(first.id.as_str()), "{error}");
+        assert_eq!(fs::read_dir(&journal.containers).unwrap().count(), 2, "entry and gate");
+        entry.remove().unwrap();
+        journal.enter(&record(Some("web"))).unwrap().remove().unwrap();
+    }
+
+    #[test]
+    fn only_entries_without_a_monitor_are_abandoned() {
+        let run = tempfile::tempdir().unwrap();
+        let journal = Journal::open(run.path()).unwrap();
+        let alive = journal.enter(&record(None)).unwrap();
+        let dead = record(Some("gone"));
+        drop(journal.enter(&dead).unwrap());
+        let mut found = journal.abandoned().unwrap();
+        assert_eq!(found.len(), 1);
+        let (entry, found) = found.remove(0);
+        assert_eq!(found.unwrap().uuid, dead.uuid);
+        entry.remove().unwrap();
+        assert!(journal.abandoned().unwrap().is_empty());
+        assert_eq!(fs::read_dir(&journal.names).unwrap().count(), 0);
+        drop(alive);
+    }
+
+    #[test]
+    fn a_half_made_entry_is_abandoned_too() {
+        let run = tempfile::tempdir().unwrap();
+        let journal = Journal::open(run.path()).unwrap();
+        fs::create_dir(journal.containers.join("half")).unwrap();
+        let (entry, record) = journal.abandoned().unwrap().remove(0);
+        assert!(record.is_none());
+        entry.remove().unwrap();
+    }
+}

@@ -1,0 +1,18 @@
+//! The engine: one container is one DomU, owned by one monitor process.
+//!
+//! `docs/architecture.md` walks through a run; [`plan`] decides, [`front`] and
+//! [`monitor`] act, [`journal`] remembers and [`reap`] clears up after a crash.
+
+mod attend;
+mod console;
+pub mod front;
+mod id;
+pub mod journal;
+pub mod monitor;
+pub mod plan;
+pub mod reap;
+pub mod report;
+mod streams;
+pub(crate) mod sys;
+
+pub use id::{ContainerId, Name};

@@ -1,0 +1,208 @@
+//! The user's stdin, stdout and stderr.
+//!
+//! They are inherited and may block, and making them non-blocking would change
+//! them for every process that shares them. So each has a thread that blocks
+//! in its place and wakes the monitor's poll loop through an eventfd.
+
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::Arc;
+use std::sync::mpsc::{self, Receiver, Sender, SyncSender};
+use std::thread;
+
+use nix::sys::eventfd::{EfdFlags, EventFd};
+
+/// Bytes read from stdin at once.
+const CHUNK: usize = 64 * 1024;
+
+/// What a thread has to say.
+#[derive(Debug)]
+pub enum Progress {
+    /// Bytes of the output with this tag reached their reader.
+    Written {
+        /// Tag of the output.
+        tag: usize,
+        /// How many.
+        bytes: usize,
+    },
+    /// The output's reader is gone, or the disk behind it full.
+    Broken {
+        /// Tag of the output.
+        tag: usize,
+        /// The system's words.
+        error: io::Error,
+    },
+    /// The output was closed by [`Output::finish`] and all of it is written.
+    Finished {
+        /// Tag of the output.
+        tag: usize,
+    },
+}
+
+/// Wakes the poll loop and tells it what happened.
+#[derive(Debug)]
+pub struct Mailbox {
+    wake: Arc<EventFd>,
+    send: Sender<Progress>,
+    receive: Receiver<Progress>,
+}
+
+#[derive(Clone)]
+struct Post {
+    wake: Arc<EventFd>,
+    send: Sender<Progress>,
+}
+
+impl Post {
+    fn put(&self, progress: Progress) {
+        // A send fails only when the monitor is on its way out.
+        if self.send.send(progress).is_ok() {
+            wake(&self.wake);
+        }
+    }
+}
+
+fn wake(event: &EventFd) {
+    if let Err(e) = event.write(1) {
+        tracing::error!("cannot wake the monitor: {e}");
+    }
+}
+
+impl Mailbox {
+    /// An empty mailbox.
+    pub fn new() -> io::Result<Mailbox> {
+        let flags = EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK;
+        let wake = Arc::new(EventFd::from_value_and_flags(0, flags)?);
+        let (send, receive) = mpsc::channel();
+        Ok(Mailbox { wake, send, receive })
+    }
+
+    /// Becomes readable when there is something to take.
+    pub fn as_fd(&self) -> BorrowedFd<'_> {
+        self.wake.as_fd()
+    }
+
+    /// Takes all that is there.
+    pub fn take(&self) -> Vec<Progress> {
+        // EAGAIN: a wake-up that an earlier call has served.
+        let _ = self.wake.read();
+        self.receive.try_iter().collect()
+    }
+
+    fn post(&self) -> Post {
+        Post { wake: Arc::clone(&self.wake), send: self.send.clone() }
+    }
+}
+
+/// A thread that writes. What it holds is bounded by the stream's window.
+#[derive(Debug)]
+pub struct Output {
+    queue: Option<Sender<Vec<u8>>>,
+}
+
+impl Output {
+    /// Writes to `fd` and reports under `tag`.
+    pub fn spawn(fd: OwnedFd, tag: usize, mailbox: &Mailbox) -> io::Result<Output> {
+        let (queue, chunks) = mpsc::channel::<Vec<u8>>();
+        let post = mailbox.post();
+        thread::Builder::new()
+            .name(format!("output {tag}"))
+            .spawn(move || write_chunks(File::from(fd), tag, &chunks, &post))?;
+        Ok(Output { queue: Some(queue) })
+    }
+
+    /// Queues bytes.
+    pub fn write(&self, bytes: Vec<u8>) {
+        // The thread ends only after `finish`.
+        if let Some(queue) = &self.queue {
+            let _ = queue.send(bytes);
+        }
+    }
+
+    /// No more bytes will come.
+    pub fn finish(&mut self) {
+        self.queue = None;
+    }
+}
+
+fn write_chunks(mut file: File, tag: usize, chunks: &Receiver<Vec<u8>>, post: &Post) {
+    let mut broken = false;
+    for chunk in chunks {
+        if !broken {
+            if let Err(error) = file.write_all(&chunk) {
+                broken = true;
+                post.put(Progress::Broken { tag, error });
+            }
+        }
+        post.put(Progress::Written { tag, bytes: chunk.len() });
+    }
+    post.put(Progress::Finished { tag });
+}
+
+/// A thread that reads, at most two chunks ahead of what the guest takes.
+#[derive(Debug)]
+pub struct Input {
+    chunks: Receiver<Vec<u8>>,
+    current: Vec<u8>,
+    /// Bytes of `current` that are gone.
+    taken: usize,
+    ended: bool,
+}
+
+impl Input {
+    /// Reads from `fd`.
+    pub fn spawn(fd: OwnedFd, mailbox: &Mailbox) -> io::Result<Input> {
+        let (send, chunks) = mpsc::sync_channel(1);
+        let event = Arc::clone(&mailbox.wake);
+        thread::Builder::new()
+            .name("input".to_owned())
+            .spawn(move || read_chunks(File::from(fd), send, &event))?;
+        Ok(Input { chunks, current: Vec::new(), taken: 0, ended: false })
+    }
+
+    /// The next bytes; empty when there are none yet.
+    pub fn peek(&mut self) -> &[u8] {
+        if self.taken == self.current.len() && !self.ended {
+            match self.chunks.try_recv() {
+                Ok(chunk) => (self.current, self.taken) = (chunk, 0),
+                Err(mpsc::TryRecvError::Empty) => {}
+                Err(mpsc::TryRecvError::Disconnected) => self.ended = true,
+            }
+        }
+        &self.current[self.taken..]
+    }
+
+    /// Drops bytes that [`Input::peek`] showed.
+    pub fn consume(&mut self, bytes: usize) {
+        self.taken = self.current.len().min(self.taken + bytes);
+    }
+
+    /// Whether everything was read and consumed.
+    pub fn ended(&self) -> bool {
+        self.ended && self.taken == self.current.len()
+    }
+}
+
+fn read_chunks(mut file: File, send: SyncSender<Vec<u8>>, event: &EventFd) {
+    let mut buffer = vec![0; CHUNK];
+    loop {
+        match file.read(&mut buffer) {
+            Ok(0) => break,
+            Ok(length) => {
+                if send.send(buffer[..length].to_vec()).is_err() {
+                    break;
+                }
+                wake(event);
+            }
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+            Err(e) => {
+                tracing::warn!("cannot read stdin: {e}");
+                break;
+            }
+        }
+    }
+    // The end shows as a closed queue, so it closes before the last wake-up.
+    drop(send);
+    wake(event);
+}

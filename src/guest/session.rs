@@ -1,0 +1,355 @@
+//! One DomU's conversation: greeting, processes, streams and their windows.
+//!
+//! The guest is hostile: whatever it sends out of turn is an [`Error`], which
+//! ends the conversation, and what is kept for it is bounded by the windows.
+
+use std::collections::BTreeMap;
+
+use vxn_proto::{
+    Configure, ExitStatus, Frame, ProcessId, ProcessSpec, ReceiveWindow, SendWindow, StartFailure,
+    StreamId, StreamKind, ToGuest, ToHost, VersionMismatch, Violation, WindowSize,
+};
+
+/// Why a conversation ended early.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The guest's vxn-init is of another time.
+    #[error(transparent)]
+    Version(#[from] VersionMismatch),
+    /// Bytes that are no frame.
+    #[error("the guest broke the protocol: {0}")]
+    Frame(#[from] vxn_proto::Error),
+    /// More data or credit than the window allows.
+    #[error("the guest broke the protocol: {0}")]
+    Window(#[from] Violation),
+    /// A message that makes no sense now.
+    #[error("the guest broke the protocol: {0} out of turn")]
+    OutOfTurn(&'static str),
+    /// What is to be started does not fit into a message.
+    #[error("the arguments and the environment are too long: {0}")]
+    TooLong(vxn_proto::Error),
+}
+
+/// What the guest said, as far as the caller has to act on it.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Event {
+    /// It is up; answer with [`Session::configure`].
+    Hello {
+        /// Version that both ends speak.
+        version: u32,
+    },
+    /// The process runs.
+    Started(ProcessId),
+    /// The process could not be started.
+    StartFailed {
+        /// What kind of failure.
+        reason: StartFailure,
+        /// The guest's words.
+        message: String,
+    },
+    /// Bytes that a process wrote; tell [`Session::consumed`] when they are gone.
+    Output {
+        /// The stream.
+        stream: StreamId,
+        /// The bytes.
+        bytes: Vec<u8>,
+    },
+    /// A process's stream has ended.
+    OutputEnd(StreamId),
+    /// A process has ended.
+    Exited {
+        /// Which one.
+        process: ProcessId,
+        /// How.
+        status: ExitStatus,
+    },
+    /// The guest cannot go on and says why.
+    Failed(String),
+}
+
+/// How far the greeting is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Guest {
+    /// Nothing was heard yet.
+    Booting,
+    /// It said hello.
+    Greeted,
+    /// It was told how to set itself up.
+    Configuring,
+    /// It is set up.
+    Ready,
+}
+
+#[derive(Debug)]
+struct Process {
+    running: bool,
+    /// `None` once stdin was closed.
+    stdin: Option<SendWindow>,
+    stdout: Option<ReceiveWindow>,
+    stderr: Option<ReceiveWindow>,
+}
+
+impl Process {
+    fn output(&mut self, kind: StreamKind) -> &mut Option<ReceiveWindow> {
+        if kind == StreamKind::Stderr { &mut self.stderr } else { &mut self.stdout }
+    }
+}
+
+/// The state of one conversation.
+#[derive(Debug)]
+pub struct Session {
+    guest: Guest,
+    processes: BTreeMap<ProcessId, Process>,
+    next: u16,
+    outbox: Vec<u8>,
+}
+
+impl Default for Session {
+    fn default() -> Self {
+        Session::new()
+    }
+}
+
+impl Session {
+    /// A conversation that the guest has to begin.
+    pub fn new() -> Session {
+        let processes = BTreeMap::new();
+        Session { guest: Guest::Booting, processes, next: 0, outbox: Vec::new() }
+    }
+
+    /// How far the greeting is.
+    pub fn guest(&self) -> Guest {
+        self.guest
+    }
+
+    /// Encoded frames to send; the caller takes away what it has sent.
+    pub fn outbox(&mut self) -> &mut Vec<u8> {
+        &mut self.outbox
+    }
+
+    /// Answers a hello. Processes may be started from here on: the guest works
+    /// in order, so there is no need to wait for its answer.
+    pub fn configure(&mut self, configure: Configure) -> Result<(), Error> {
+        self.guest = Guest::Configuring;
+        self.tell(&ToGuest::Configure(configure))
+    }
+
+    /// Starts a process.
+    ///
+    /// # Errors
+    /// [`Error::TooLong`] when arguments and environment exceed a message.
+    pub fn start(&mut self, spec: ProcessSpec) -> Result<ProcessId, Error> {
+        let process = ProcessId(self.next);
+        let state = Process {
+            running: true,
+            stdin: spec.stdin.then(SendWindow::new),
+            stdout: Some(ReceiveWindow::new()),
+            stderr: spec.tty.is_none().then(ReceiveWindow::new),
+        };
+        let start = ToGuest::Start { process, spec };
+        vxn_proto::encode_message(&start, &mut self.outbox).map_err(Error::TooLong)?;
+        self.next = self.next.wrapping_add(1);
+        self.processes.insert(process, state);
+        Ok(process)
+    }
+
+    /// Sends a signal to a process; without effect once it has exited.
+    pub fn signal(&mut self, process: ProcessId, signal: u8) -> Result<(), Error> {
+        self.tell(&ToGuest::Signal { process, signal })
+    }
+
+    /// Sets the size of a process's terminal.
+    pub fn resize(&mut self, process: ProcessId, size: WindowSize) -> Result<(), Error> {
+        self.tell(&ToGuest::Resize { process, size })
+    }
+
+    /// Bytes of stdin that `process` takes now; `None` when its stdin is closed.
+    pub fn stdin_room(&self, process: ProcessId) -> Option<usize> {
+        self.processes.get(&process)?.stdin.as_ref().map(SendWindow::available)
+    }
+
+    /// Sends stdin as far as the window goes; returns how many bytes were taken.
+    pub fn send_stdin(&mut self, process: ProcessId, bytes: &[u8]) -> usize {
+        let state = self.processes.get_mut(&process);
+        let Some(window) = state.and_then(|p| p.stdin.as_mut()) else { return bytes.len() };
+        let taken = window.take(bytes.len());
+        vxn_proto::encode_data(StreamId::stdin(process), &bytes[..taken], &mut self.outbox);
+        taken
+    }
+
+    /// Ends a process's stdin.
+    pub fn close_stdin(&mut self, process: ProcessId) {
+        if self.processes.get_mut(&process).is_some_and(|p| p.stdin.take().is_some()) {
+            vxn_proto::encode_eof(StreamId::stdin(process), &mut self.outbox);
+        }
+    }
+
+    /// Says that nobody will read this output any more: the process gets what
+    /// a broken pipe gives it.
+    pub fn hang_up(&mut self, stream: StreamId) -> Result<(), Error> {
+        self.tell(&ToGuest::HangUp { stream })
+    }
+
+    /// Says that `bytes` of output have been handed on, which lets the guest
+    /// send more.
+    pub fn consumed(&mut self, stream: StreamId, bytes: usize) -> Result<(), Error> {
+        let state = self.processes.get_mut(&stream.process);
+        let window = state.and_then(|p| p.output(stream.kind).as_mut());
+        match window.and_then(|w| w.consumed(bytes)) {
+            Some(bytes) => self.tell(&ToGuest::Window { stream, bytes }),
+            None => Ok(()),
+        }
+    }
+
+    /// Takes in a frame.
+    pub fn receive(&mut self, frame: Frame<ToHost>) -> Result<Option<Event>, Error> {
+        match frame {
+            Frame::Message(message) => self.message(message),
+            Frame::Data { stream, body } => {
+                let window = self.open_output(stream)?.as_mut();
+                window.ok_or(Error::OutOfTurn("output"))?.received(body.len())?;
+                Ok(Some(Event::Output { stream, bytes: body }))
+            }
+            Frame::Eof { stream } => {
+                let window = self.open_output(stream)?.take();
+                window.ok_or(Error::OutOfTurn("end of output"))?;
+                Ok(Some(Event::OutputEnd(stream)))
+            }
+        }
+    }
+
+    fn open_output(&mut self, stream: StreamId) -> Result<&mut Option<ReceiveWindow>, Error> {
+        let state = self.processes.get_mut(&stream.process);
+        Ok(state.ok_or(Error::OutOfTurn("output"))?.output(stream.kind))
+    }
+
+    fn message(&mut self, message: ToHost) -> Result<Option<Event>, Error> {
+        match message {
+            ToHost::Hello { min, max, kernel } => self.hello(min, max, &kernel).map(Some),
+            ToHost::Configured => {
+                self.advance(Guest::Configuring, Guest::Ready, "Configured")?;
+                Ok(None)
+            }
+            ToHost::Started { process, .. } => {
+                self.running(process, "Started")?;
+                Ok(Some(Event::Started(process)))
+            }
+            ToHost::StartFailed { process, reason, message } => {
+                self.running(process, "StartFailed")?;
+                self.processes.remove(&process);
+                Ok(Some(Event::StartFailed { reason, message }))
+            }
+            ToHost::Exited { process, status } => {
+                self.running(process, "Exited")?.running = false;
+                Ok(Some(Event::Exited { process, status }))
+            }
+            ToHost::Window { stream, bytes } => {
+                // Credit for a stdin that was closed meanwhile means nothing any more.
+                let state = self.processes.get_mut(&stream.process);
+                if let Some(window) = state.and_then(|p| p.stdin.as_mut()) {
+                    window.credit(bytes)?;
+                }
+                Ok(None)
+            }
+            ToHost::Failed { message } => Ok(Some(Event::Failed(message))),
+        }
+    }
+
+    fn hello(&mut self, min: u32, max: u32, kernel: &str) -> Result<Event, Error> {
+        self.advance(Guest::Booting, Guest::Greeted, "Hello")?;
+        tracing::debug!(kernel, "the guest says hello");
+        Ok(Event::Hello { version: vxn_proto::negotiate(min, max)? })
+    }
+
+    fn advance(&mut self, from: Guest, to: Guest, what: &'static str) -> Result<(), Error> {
+        if self.guest != from {
+            return Err(Error::OutOfTurn(what));
+        }
+        self.guest = to;
+        Ok(())
+    }
+
+    fn running(&mut self, id: ProcessId, what: &'static str) -> Result<&mut Process, Error> {
+        let process = self.processes.get_mut(&id).filter(|p| p.running);
+        process.ok_or(Error::OutOfTurn(what))
+    }
+
+    fn tell(&mut self, message: &ToGuest) -> Result<(), Error> {
+        Ok(vxn_proto::encode_message(message, &mut self.outbox)?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn spec(stdin: bool) -> ProcessSpec {
+        let args = vec![b"true".to_vec()];
+        ProcessSpec { args, env: vec![], cwd: vec![], user: String::new(), tty: None, stdin }
+    }
+
+    fn running(stdin: bool) -> (Session, ProcessId) {
+        let mut session = Session::new();
+        let hello = ToHost::Hello { min: 1, max: 1, kernel: "6.1".into() };
+        let event = session.receive(Frame::Message(hello)).unwrap();
+        assert_eq!(event, Some(Event::Hello { version: 1 }));
+        let process = session.start(spec(stdin)).unwrap();
+        (session, process)
+    }
+
+    fn data(stream: StreamId, length: usize) -> Frame<ToHost> {
+        Frame::Data { stream, body: vec![0; length] }
+    }
+
+    #[test]
+    fn output_beyond_the_window_ends_the_conversation() {
+        let (mut session, process) = running(false);
+        let stream = StreamId::stdout(process);
+        for _ in 0..4 {
+            session.receive(data(stream, 65536)).unwrap();
+        }
+        let error = session.receive(data(stream, 1)).unwrap_err();
+        assert!(matches!(error, Error::Window(Violation::Overrun { .. })), "{error}");
+    }
+
+    #[test]
+    fn consumed_output_opens_the_window_again() {
+        let (mut session, process) = running(false);
+        let stream = StreamId::stdout(process);
+        for _ in 0..64 {
+            session.receive(data(stream, 65536)).unwrap();
+            session.consumed(stream, 65536).unwrap();
+        }
+    }
+
+    #[test]
+    fn stdin_stops_at_the_window_and_goes_on_with_credit() {
+        let (mut session, process) = running(true);
+        let big = vec![7; 300_000];
+        let taken = session.send_stdin(process, &big);
+        assert_eq!(taken, vxn_proto::WINDOW as usize);
+        let credit = ToHost::Window { stream: StreamId::stdin(process), bytes: 1000 };
+        session.receive(Frame::Message(credit)).unwrap();
+        assert_eq!(session.stdin_room(process), Some(1000));
+        session.close_stdin(process);
+        assert_eq!(session.stdin_room(process), None);
+    }
+
+    #[test]
+    fn what_comes_out_of_turn_is_refused() {
+        let (mut session, process) = running(false);
+        let other = ProcessId(9);
+        let exited = |process| ToHost::Exited { process, status: ExitStatus::Code(0) };
+        assert!(session.receive(Frame::Message(exited(other))).is_err());
+        assert!(session.receive(data(StreamId::stdout(other), 1)).is_err());
+        session.receive(Frame::Message(exited(process))).unwrap();
+        assert!(session.receive(Frame::Message(exited(process))).is_err());
+        let end = Frame::Eof { stream: StreamId::stdout(process) };
+        session.receive(end.clone()).unwrap();
+        assert!(session.receive(end).is_err());
+        assert!(session.receive(Frame::Message(ToHost::Configured)).is_err());
+        let hello = ToHost::Hello { min: 1, max: 1, kernel: String::new() };
+        assert!(session.receive(Frame::Message(hello)).is_err());
+    }
+}

@@ -1,0 +1,136 @@
+//! What can go wrong between a reference and a root disk.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::Digest;
+use super::merge::Refusal;
+use crate::tool;
+
+/// The result of this room.
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// Why there is no image.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The text names no image.
+    #[error("{text:?} is no image reference: {why}")]
+    Reference {
+        /// What the user typed.
+        text: String,
+        /// The rule it breaks.
+        why: &'static str,
+    },
+    /// The registry or the archive did not give the image.
+    #[error("cannot fetch {reference}: {words}")]
+    Fetch {
+        /// The image that was asked for.
+        reference: String,
+        /// skopeo's own words.
+        words: String,
+    },
+    /// An OCI layout directory or its index is not as the specification says.
+    #[error("{}: {why}", path.display())]
+    Layout {
+        /// The directory.
+        path: PathBuf,
+        /// What is wrong.
+        why: String,
+    },
+    /// A manifest, index or configuration is not as the specification says.
+    #[error("{digest}: {why}")]
+    Document {
+        /// The document.
+        digest: Digest,
+        /// What is wrong.
+        why: String,
+    },
+    /// The image is for other machines.
+    #[error("{reference} is for {offered}, and this host runs linux/{}", super::platform::HOST)]
+    Platform {
+        /// The image that was asked for.
+        reference: String,
+        /// The platforms that it has, comma separated.
+        offered: String,
+    },
+    /// A blob's content is not what its digest says.
+    #[error("blob {digest} is damaged: its content has digest {found}")]
+    Damaged {
+        /// The address.
+        digest: Digest,
+        /// The digest of the content.
+        found: Digest,
+    },
+    /// A layer holds something that has no place in a root file system.
+    #[error("layer {layer}: {}{why}", entry.as_ref().map(|e| format!("{e:?}: ")).unwrap_or_default())]
+    Layer {
+        /// The layer's blob.
+        layer: Digest,
+        /// The entry's name as the archive spells it, if one entry is to blame.
+        entry: Option<String>,
+        /// The rule it breaks.
+        why: Refusal,
+    },
+    /// skopeo or sqfstar.
+    #[error(transparent)]
+    Tool(#[from] tool::Error),
+    /// A file of ours.
+    #[error("{}: {source}", path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// What the kernel said.
+        source: io::Error,
+    },
+}
+
+/// Words of skopeo and the kernel, lower case, and what helps against them.
+const REMEDIES: [(&str, &str); 13] = [
+    ("no space left", "free some space under /var/lib/vxn"),
+    ("policy.json", "apt-get install golang-github-containers-common"),
+    ("no image found in", "the image is not made for this kind of machine"),
+    ("no such file", "check the path"),
+    ("permission denied", "run vxn as root"),
+    ("unauthorized", "log in: skopeo login REGISTRY; a mistyped name gives the same answer"),
+    ("denied", "log in: skopeo login REGISTRY; a mistyped name gives the same answer"),
+    ("manifest unknown", "check the image's name and tag"),
+    ("not found", "check the image's name and tag"),
+    (
+        "server gave http response to https",
+        "the registry speaks plain HTTP: allow it with --tls-verify=false",
+    ),
+    (
+        "x509",
+        "install the registry's certificate in /etc/docker/certs.d, or use --tls-verify=false",
+    ),
+    ("no such host", "check the registry's name and this host's DNS"),
+    ("dial tcp", "check that the registry is up and that this host reaches it"),
+];
+
+impl Error {
+    /// What the user can do about it.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Error::Reference { .. } => Some(
+                "use NAME[:TAG][@DIGEST], oci:DIR[:TAG], oci-archive:FILE[:TAG] or docker-archive:FILE[:TAG]"
+                    .to_owned(),
+            ),
+            Error::Damaged { .. } => Some("fetch the image again".to_owned()),
+            Error::Tool(e) => e.hint().or_else(|| remedy(&e.to_string())),
+            Error::Fetch { words, .. } => remedy(words),
+            Error::Io { source, .. } => remedy(&source.to_string()),
+            _ => None,
+        }
+    }
+
+    /// For `map_err`: a failure of the file at `path`.
+    pub(super) fn io(path: &Path) -> impl FnOnce(io::Error) -> Error {
+        let path = path.to_owned();
+        move |source| Error::Io { path, source }
+    }
+}
+
+fn remedy(words: &str) -> Option<String> {
+    let words = words.to_ascii_lowercase();
+    REMEDIES.iter().find(|(sign, _)| words.contains(sign)).map(|(_, remedy)| (*remedy).to_owned())
+}

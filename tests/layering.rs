@@ -1,0 +1,97 @@
+//! Data flows one way through the rooms of `src/`: a room imports only rooms
+//! below it. The order is the one of `docs/architecture.md`.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// Each room and the rooms that it may import.
+const ALLOWED: &[(&str, &[&str])] = &[
+    ("state", &[]),
+    ("tool", &[]),
+    ("config", &[]),
+    ("xenstore", &[]),
+    ("libxl", &["xenstore"]),
+    ("image", &["state", "tool"]),
+    ("kernel", &["state"]),
+    ("guest", &[]),
+    ("hotplug", &["xenstore"]),
+    (
+        "container",
+        &["config", "guest", "hotplug", "image", "kernel", "libxl", "state", "tool", "xenstore"],
+    ),
+    (
+        "cli",
+        &[
+            "config",
+            "container",
+            "hotplug",
+            "image",
+            "kernel",
+            "libxl",
+            "state",
+            "tool",
+            "xenstore",
+        ],
+    ),
+];
+
+fn sources(dir: &Path, found: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(dir).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            sources(&path, found);
+        } else if path.extension().is_some_and(|e| e == "rs") {
+            found.push(path);
+        }
+    }
+}
+
+/// The names that a file has after `crate::`.
+fn imports(text: &str) -> Vec<String> {
+    let name = |c: &char| c.is_ascii_alphanumeric() || *c == '_';
+    text.split("crate::").skip(1).map(|rest| rest.chars().take_while(name).collect()).collect()
+}
+
+#[test]
+fn rooms_import_only_what_is_below_them() {
+    let allowed: BTreeMap<_, _> = ALLOWED.iter().copied().collect();
+    let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut files = Vec::new();
+    sources(&src, &mut files);
+    let mut upward = Vec::new();
+    let mut seen = 0;
+    for file in files {
+        let inside = file.strip_prefix(&src).unwrap();
+        let room = inside.components().next().unwrap().as_os_str().to_str().unwrap();
+        let room = room.trim_end_matches(".rs");
+        if room == "lib" || room == "bin" {
+            continue;
+        }
+        let below = allowed.get(room).unwrap_or_else(|| panic!("{room} is not in the list"));
+        for import in imports(&fs::read_to_string(&file).unwrap()) {
+            seen += 1;
+            let known = allowed.contains_key(import.as_str());
+            if known && import != room && !below.contains(&import.as_str()) {
+                upward.push(format!("{}: crate::{import}", inside.display()));
+            }
+        }
+    }
+    assert!(seen > 20, "only {seen} imports found: is the search broken?");
+    assert!(upward.is_empty(), "upward imports:\n{}", upward.join("\n"));
+}
+
+#[test]
+fn images_and_kernels_know_no_xen() {
+    let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    for room in ["image", "kernel"] {
+        let mut files = Vec::new();
+        sources(&src.join(room), &mut files);
+        for file in files {
+            let text = fs::read_to_string(&file).unwrap();
+            for name in ["xen_sys", "xen_vchan"] {
+                assert!(!text.contains(name), "{} names {name}", file.display());
+            }
+        }
+    }
+}
