@@ -60,9 +60,7 @@ impl Install {
         let lib = dir.path().join("usr/lib/vxn");
         fs::create_dir_all(&lib)?;
         copy(&programs.vxn, &dir.path().join("usr/bin"))?;
-        if programs.hotplug.exists() {
-            copy(&programs.hotplug, &lib)?;
-        }
+        copy(&programs.hotplug, &lib)?;
         let initramfs = lib.join("initramfs.cpio");
         initramfs::build(&programs.init, Some(&image.modules()?), &initramfs)
             .context("the initramfs cannot be made")?;

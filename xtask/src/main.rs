@@ -4,6 +4,7 @@
 //! gets from apt what the rest needs.
 
 mod artifacts;
+mod demo;
 mod dom0;
 mod packages;
 mod signals;
@@ -19,6 +20,8 @@ use clap::Parser;
 #[derive(Debug, Parser)]
 #[command(name = "cargo xtask", bin_name = "cargo xtask")]
 enum Cli {
+    /// Run a container in a DomU, on Xen, here: all it takes is installed and built.
+    Demo,
     /// Boot Xen and a Dom0 with this tree's vxn, and run a command or a shell in it.
     Dom0(dom0::Args),
     /// Run all checks and tests, those on real Xen included.
@@ -44,6 +47,7 @@ fn main() -> ExitCode {
 
 fn run(cli: Cli) -> Result<ExitCode> {
     match cli {
+        Cli::Demo => demo::run(),
         Cli::Dom0(args) => dom0::run(args),
         Cli::Test => test::run(),
         Cli::Initramfs { modules, out } => artifacts::initramfs(modules.as_deref(), &out),
