@@ -16,9 +16,10 @@ pub const ARCH: &str = "x86_64";
 
 /// What Dom0 runs, beyond Debian's minimal base.
 const PACKAGES: &[&str] = &[
-    "busybox",
+    "busybox-static",
     "ca-certificates",
     "docker-registry",
+    "e2fsprogs",
     "iproute2",
     "kmod",
     "linux-image-amd64",
@@ -53,8 +54,10 @@ const EXCLUDED: &[&str] = &[
 ];
 
 /// The files that go into the image or make it, with their names where it is built.
-const FILES: [(&str, &str); 4] = [
+const FILES: [(&str, &str); 6] = [
     ("init", include_str!("../dom0/init")),
+    ("initrd-init", include_str!("../dom0/initrd-init")),
+    ("make-initrd", include_str!("../dom0/make-initrd")),
     ("sshd_config", include_str!("../dom0/sshd_config")),
     ("before-packages", include_str!("../dom0/before-packages")),
     ("after-packages", include_str!("../dom0/after-packages")),

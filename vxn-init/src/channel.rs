@@ -1,6 +1,7 @@
 //! The guest's end of the channel: frames over a byte transport.
 
 use std::{
+    collections::VecDeque,
     io,
     os::fd::{AsFd, BorrowedFd},
     time::{Duration, Instant},
@@ -107,6 +108,8 @@ impl Outbox {
 pub struct Channel<T> {
     transport: T,
     decoder: Decoder<ToGuest>,
+    /// What has arrived and was not asked for yet: at most one read's worth.
+    arrived: VecDeque<Frame<ToGuest>>,
     /// What is to be sent.
     pub outbox: Outbox,
     closed: bool,
@@ -115,7 +118,13 @@ pub struct Channel<T> {
 impl<T: Transport> Channel<T> {
     /// A channel over a fresh transport.
     pub fn new(transport: T) -> Self {
-        Self { transport, decoder: Decoder::new(), outbox: Outbox::new(), closed: false }
+        Self {
+            transport,
+            decoder: Decoder::new(),
+            arrived: VecDeque::new(),
+            outbox: Outbox::new(),
+            closed: false,
+        }
     }
 
     /// Whether the host is gone.
@@ -154,32 +163,25 @@ impl<T: Transport> Channel<T> {
         Ok(())
     }
 
-    /// Takes the frames that have arrived.
+    /// The next frame, if one has arrived.
     ///
     /// # Errors
     /// The transport's, and bytes that are no frame.
-    pub fn receive(&mut self) -> Result<Vec<Frame<ToGuest>>> {
-        let mut frames = Vec::new();
+    pub fn receive(&mut self) -> Result<Option<Frame<ToGuest>>> {
         let mut buffer = [0; 16 * 1024];
-        while !self.closed {
+        while self.arrived.is_empty() && !self.closed {
             let mut input = match self.transport.read(&mut buffer) {
-                Ok(0) => {
-                    self.closed = true;
-                    break;
-                }
                 Ok(count) => &buffer[..count],
                 Err(error) if try_later(&error) => break,
-                Err(error) if gone(&error) => {
-                    self.closed = true;
-                    break;
-                }
+                Err(error) if gone(&error) => &[],
                 Err(error) => return Err(error).context("read from the channel"),
             };
+            self.closed = input.is_empty();
             while let Some(frame) = self.decoder.decode(&mut input)? {
-                frames.push(frame);
+                self.arrived.push_back(frame);
             }
         }
-        Ok(frames)
+        Ok(self.arrived.pop_front())
     }
 
     /// Says hello. `kernel` is the running kernel's release.
@@ -198,16 +200,15 @@ impl<T: Transport> Channel<T> {
     /// The transport's, and any other answer.
     pub fn configuration(&mut self) -> Result<Option<Configure>> {
         loop {
-            let mut frames = self.receive()?.into_iter();
-            match (frames.next(), frames.next()) {
-                (None, _) if self.closed => return Ok(None),
-                (None, _) => {}
-                (Some(Frame::Message(ToGuest::Configure(configure))), None) => {
+            match self.receive()? {
+                Some(Frame::Message(ToGuest::Configure(configure))) => {
                     return checked(configure).map(Some);
                 }
-                (Some(other), _) => {
+                Some(other) => {
                     return Err(Error::Protocol(format!("{other:?} instead of Configure")));
                 }
+                None if self.closed => return Ok(None),
+                None => {}
             }
             self.flush()?;
             self.wait(PollTimeout::NONE)?;

@@ -92,7 +92,7 @@ impl<'a, T: Transport> Session<'a, T> {
 
     /// Takes what the host has sent.
     fn receive(&mut self) -> Result<Option<End>> {
-        for frame in self.channel.receive()? {
+        while let Some(frame) = self.channel.receive()? {
             match frame {
                 Frame::Message(ToGuest::PowerOff) => return Ok(Some(End::PowerOff)),
                 Frame::Message(message) => self.message(message)?,
