@@ -75,14 +75,10 @@ mod tests {
     #[test]
     fn words_are_said_once_and_hints_apart() {
         let source = std::io::Error::other("no such thing");
-        let error = crate::libxl::Error::NotOnXen { device: "/dev/xen/privcmd".into(), source };
+        let error = crate::config::Error::Read { path: "/x".into(), source };
         let failure = Failure::from(anyhow::Error::from(error).context("cannot go on"));
-        assert_eq!(
-            failure.error,
-            "cannot go on: this system does not run on Xen, or not as its Dom0 \
-             (/dev/xen/privcmd: no such thing)"
-        );
-        assert!(failure.hint.is_some_and(|hint| hint.contains("vxn check")));
+        let expected = "cannot go on: cannot read the settings file /x: no such thing";
+        assert_eq!((failure.error.as_str(), failure.hint), (expected, None));
 
         let given: anyhow::Result<()> = Err(anyhow::anyhow!("a")).context(Hint("b".to_owned()));
         let failure = Failure::from(given.unwrap_err());
