@@ -136,6 +136,7 @@ fn bind(parts: &[Part], include: &BTreeSet<PathBuf>) -> BTreeSet<String> {
         .generate_comments(false)
         .derive_debug(false)
         .clang_args(include.iter().map(|dir| format!("-I{}", dir.display())))
+        .parse_callbacks(Box::new(bindgen::CargoCallbacks::new().rerun_on_header_files(true)))
         .parse_callbacks(Box::new(HaveNames(Arc::clone(&have))));
     for part in parts {
         builder = builder

@@ -67,7 +67,7 @@ fn check_privcmd(device: &Path) -> Result<()> {
         Err(e) if e.kind() == io::ErrorKind::PermissionDenied => {
             Err(Error::PermissionDenied { device: device.to_owned() })
         }
-        Err(source) => Err(Error::NotOnXen { device: device.to_owned(), source }),
+        Err(error) => Err(Error::NotOnXen { device: device.to_owned(), error }),
     }
 }
 

@@ -1,6 +1,8 @@
 //! Domains: made, run, looked at, destroyed.
 
 use std::fmt;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
@@ -31,7 +33,7 @@ pub struct DomainInfo {
     pub memory_kib: u64,
     /// The memory that it may have, in KiB.
     pub max_memory_kib: u64,
-    /// Virtual CPUs online.
+    /// Virtual CPUs that the guest's kernel runs on; one before it has started.
     pub vcpus: u32,
     /// CPU time used, in nanoseconds.
     pub cpu_time_ns: u64,
@@ -141,8 +143,18 @@ impl Ctx {
         })
     }
 
+    /// Writes a domain's memory to a file (`libxl_domain_core_dump`).
+    pub fn core_dump(&self, domid: DomId, file: &Path) -> Result<()> {
+        let c_file = ffi::c_string("path of the dump", file.as_os_str().as_bytes())?;
+        self.run(format_args!("dump the memory of domain {domid}"), |ctx| {
+            ffi::core_dump(ctx, domid, &c_file)
+        })
+    }
+
     /// Destroys a domain and its devices (`libxl_domain_destroy`). A domain that is
-    /// gone already, or that somebody else destroys meanwhile, is success.
+    /// gone already, or that somebody else destroys meanwhile, is success. For a
+    /// moment after, the domain may still be listed as dying: until xenconsoled has
+    /// let go of its console.
     pub fn destroy(&self, domid: DomId) -> Result<()> {
         let destroyed =
             self.run(format_args!("destroy domain {domid}"), |ctx| ffi::destroy(ctx, domid));

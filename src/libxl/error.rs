@@ -15,12 +15,12 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The kernel offers no way to the hypervisor.
-    #[error("this system does not run on Xen, or not as its Dom0 ({}: {source})", device.display())]
+    #[error("this system does not run on Xen, or not as its Dom0 ({}: {error})", device.display())]
     NotOnXen {
         /// `/dev/xen/privcmd`.
         device: PathBuf,
         /// What opening it gave.
-        source: io::Error,
+        error: io::Error,
     },
     /// The way to the hypervisor is closed to this user.
     #[error("no permission to talk to the hypervisor ({})", device.display())]
@@ -39,7 +39,7 @@ pub enum Error {
     },
     /// poll(2) failed.
     #[error("cannot wait for events: {0}")]
-    Poll(#[source] io::Error),
+    Poll(io::Error),
     /// libxl failed.
     #[error("cannot {action}: {}", explain(*code, log))]
     Libxl {

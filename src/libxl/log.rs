@@ -47,9 +47,10 @@ impl Lines {
     }
 }
 
-/// Cuts off where in libxl's source a line was logged: `libxl_x.c:12:function: `.
+/// Cuts off where in the source a line was logged: `libxl_x.c:12:function: `, and
+/// `panic: xg_x.c:12: ` as libxenguest has it.
 fn without_place(line: &str) -> &str {
-    match line.split_once(": ") {
+    match line.strip_prefix("panic: ").unwrap_or(line).split_once(": ") {
         Some((place, rest)) if place.contains(".c:") && !place.contains(' ') => rest,
         _ => line,
     }
@@ -63,6 +64,7 @@ mod tests {
     fn lines_lose_their_place_in_the_source() {
         let line = "libxl_device.c:1180:device_backend_callback: Domain 3:unable to add device";
         assert_eq!(without_place(line), "Domain 3:unable to add device");
+        assert_eq!(without_place("panic: xg_dom_core.c:205: no such file"), "no such file");
         assert_eq!(without_place("a.c: b"), "a.c: b");
         assert_eq!(without_place("see libxl.c:1: b"), "see libxl.c:1: b");
     }

@@ -163,8 +163,8 @@ fn c_path(verb: &'static str, path: &str) -> Result<CString> {
     CString::new(path).map_err(|e| failed(verb, path, e.into()))
 }
 
-fn failed(verb: &'static str, path: &str, source: io::Error) -> Error {
-    Error::Node { verb, path: path.to_owned(), source }
+fn failed(verb: &'static str, path: &str, error: io::Error) -> Error {
+    Error::Node { verb, path: path.to_owned(), error }
 }
 
 /// Turns a C function's answer into a result; it has set `errno`.

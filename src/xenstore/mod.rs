@@ -106,11 +106,11 @@ impl Xenstore {
 }
 
 impl Error {
-    fn no_daemon(socket: &Path, source: std::io::Error) -> Error {
+    fn no_daemon(socket: &Path, error: std::io::Error) -> Error {
         let socket = socket.to_owned();
-        match source.kind() {
+        match error.kind() {
             std::io::ErrorKind::PermissionDenied => Error::PermissionDenied { socket },
-            _ => Error::NotRunning { socket, source },
+            _ => Error::NotRunning { socket, error },
         }
     }
 }

@@ -67,8 +67,8 @@ impl Watch {
         }
     }
 
-    fn failed(&self, source: io::Error) -> Error {
-        Error::Node { verb: "watch", path: self.path.clone(), source }
+    fn failed(&self, error: io::Error) -> Error {
+        Error::Node { verb: "watch", path: self.path.clone(), error }
     }
 }
 

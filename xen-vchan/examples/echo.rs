@@ -4,8 +4,9 @@
 
 use std::error::Error;
 use std::io::{self, Read, Write};
-use std::os::fd::{AsFd, AsRawFd};
+use std::os::fd::AsFd;
 
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use xen_vchan::Vchan;
 
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
@@ -73,12 +74,7 @@ fn until_ready<T>(
     }
 }
 
-#[expect(unsafe_code)]
 fn wait(channel: &Vchan) -> io::Result<()> {
-    let mut fd = libc::pollfd { fd: channel.as_fd().as_raw_fd(), events: libc::POLLIN, revents: 0 };
-    // SAFETY: one entry, which poll(2) writes to.
-    match unsafe { libc::poll(&mut fd, 1, -1) } {
-        -1 => Err(io::Error::last_os_error()),
-        _ => channel.acknowledge(),
-    }
+    poll(&mut [PollFd::new(channel.as_fd(), PollFlags::POLLIN)], PollTimeout::NONE)?;
+    channel.acknowledge()
 }

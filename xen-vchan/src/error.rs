@@ -9,54 +9,54 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// A device of the kernel cannot be opened; the module may be missing.
-    #[error("cannot open {device}: {source}")]
+    #[error("cannot open {device}: {error}")]
     Device {
         /// `/dev/xen/…`.
         device: &'static str,
         /// The reason.
-        source: io::Error,
+        error: io::Error,
     },
     /// An event channel cannot be bound (`xenevtchn_bind_*`).
-    #[error("cannot bind an event channel to domain {domid}: {source}")]
+    #[error("cannot bind an event channel to domain {domid}: {error}")]
     Bind {
         /// The other end.
         domid: u32,
         /// The reason.
-        source: io::Error,
+        error: io::Error,
     },
     /// Pages cannot be shared (`xengntshr_share_*`). ENOSPC: the limit of the
     /// kernel, `/sys/module/xen_gntalloc/parameters/limit`, is reached.
-    #[error("cannot share {pages} pages with domain {domid}: {source}")]
+    #[error("cannot share {pages} pages with domain {domid}: {error}")]
     Share {
         /// The other end.
         domid: u32,
         /// How many pages of 4 KiB.
         pages: usize,
         /// The reason.
-        source: io::Error,
+        error: io::Error,
     },
     /// Pages cannot be mapped (`xengnttab_map_*`).
-    #[error("cannot map {pages} pages of domain {domid}: {source}")]
+    #[error("cannot map {pages} pages of domain {domid}: {error}")]
     Map {
         /// The other end.
         domid: u32,
         /// How many pages of 4 KiB.
         pages: usize,
         /// The reason.
-        source: io::Error,
+        error: io::Error,
     },
     /// There is no connection to xenstore (`xs_open`).
     #[error("cannot connect to xenstore: {0}")]
-    NoXenstore(#[source] io::Error),
+    NoXenstore(io::Error),
     /// A xenstore node cannot be read or written.
-    #[error("cannot {verb} {path} in xenstore: {source}")]
+    #[error("cannot {verb} {path} in xenstore: {error}")]
     Xenstore {
         /// `read`, `write` or `remove`.
         verb: &'static str,
         /// The node.
         path: String,
         /// The reason.
-        source: io::Error,
+        error: io::Error,
     },
     /// Nothing is published at this path.
     #[error("no channel is offered at {0}")]

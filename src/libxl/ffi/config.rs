@@ -210,7 +210,7 @@ mod tests {
         unsafe { CStr::from_ptr(text) }
     }
 
-    /// Also run under a leak checker: dispose must free what we allocated.
+    /// `valgrind --leak-check=full` on this test tells whether dispose frees it all.
     #[test]
     fn a_configuration_is_filled() {
         let raw = RawConfig::new(&config()).expect("no NUL");

@@ -8,10 +8,10 @@ use std::ptr;
 use xen_sys::{
     LIBXL_SHUTDOWN_REASON_CRASH, LIBXL_SHUTDOWN_REASON_POWEROFF, LIBXL_SHUTDOWN_REASON_REBOOT,
     LIBXL_SHUTDOWN_REASON_SOFT_RESET, LIBXL_SHUTDOWN_REASON_SUSPEND,
-    LIBXL_SHUTDOWN_REASON_WATCHDOG, libxl_domain_destroy, libxl_domain_info, libxl_domain_pause,
-    libxl_domain_rename, libxl_domain_shutdown, libxl_domain_unpause, libxl_dominfo,
-    libxl_dominfo_dispose, libxl_dominfo_init, libxl_dominfo_list_free, libxl_list_domain,
-    libxl_shutdown_reason,
+    LIBXL_SHUTDOWN_REASON_WATCHDOG, libxl_domain_core_dump, libxl_domain_destroy,
+    libxl_domain_info, libxl_domain_pause, libxl_domain_rename, libxl_domain_shutdown,
+    libxl_domain_unpause, libxl_dominfo, libxl_dominfo_dispose, libxl_dominfo_init,
+    libxl_dominfo_list_free, libxl_list_domain, libxl_shutdown_reason,
 };
 
 use super::{RawCtx, check};
@@ -35,6 +35,11 @@ pub fn shutdown(ctx: &RawCtx, domid: DomId) -> Result<(), Code> {
 pub fn destroy(ctx: &RawCtx, domid: DomId) -> Result<(), Code> {
     // SAFETY: as in `unpause`.
     check(unsafe { libxl_domain_destroy(ctx.as_ptr(), domid.0, ptr::null()) })
+}
+
+pub fn core_dump(ctx: &RawCtx, domid: DomId, file: &CStr) -> Result<(), Code> {
+    // SAFETY: as in `unpause`.
+    check(unsafe { libxl_domain_core_dump(ctx.as_ptr(), domid.0, file.as_ptr(), ptr::null()) })
 }
 
 pub fn rename(ctx: &RawCtx, domid: DomId, name: &CStr) -> Result<(), Code> {

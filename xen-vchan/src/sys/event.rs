@@ -40,7 +40,7 @@ impl EventChannel {
     }
 
     fn bound(handle: Handle, port: i32, domid: u32) -> Result<EventChannel> {
-        let failed = |source| Error::Bind { domid, source };
+        let failed = |error| Error::Bind { domid, error };
         let port = u32::try_from(port).map_err(|_| failed(io::Error::last_os_error()))?;
         let channel = EventChannel { handle, port };
         channel.unmask(port).map_err(failed)?;
@@ -105,7 +105,7 @@ unsafe impl Sync for Handle {}
 
 impl Handle {
     fn open() -> Result<Handle> {
-        let failed = |source| Error::Device { device: DEVICE, source };
+        let failed = |error| Error::Device { device: DEVICE, error };
         let logger = quiet().map_err(failed)?;
         // SAFETY: the logger lives as long as the process.
         let raw = unsafe { xenevtchn_open(logger.as_ptr(), 0) };

@@ -39,7 +39,7 @@ unsafe impl Sync for GrantClient {}
 
 impl GrantServer {
     pub fn open() -> Result<GrantServer> {
-        let failed = |source| Error::Device { device: "/dev/xen/gntalloc", source };
+        let failed = |error| Error::Device { device: "/dev/xen/gntalloc", error };
         let logger = quiet().map_err(failed)?;
         // SAFETY: the logger lives as long as the process.
         let raw = unsafe { xengntshr_open(logger.as_ptr(), 0) };
@@ -84,8 +84,8 @@ impl GrantServer {
 
     fn memory(self: &Arc<Self>, raw: *mut c_void, pages: usize, domid: u32) -> Result<Memory> {
         let base = NonNull::new(raw.cast()).ok_or_else(|| {
-            let source = io::Error::last_os_error();
-            Error::Share { domid, pages, source }
+            let error = io::Error::last_os_error();
+            Error::Share { domid, pages, error }
         })?;
         // SAFETY: the library has just mapped so many pages here.
         Ok(unsafe { Memory::new(base, pages, Owner::Shared(Arc::clone(self))) })
@@ -107,7 +107,7 @@ impl Drop for GrantServer {
 
 impl GrantClient {
     pub fn open() -> Result<GrantClient> {
-        let failed = |source| Error::Device { device: "/dev/xen/gntdev", source };
+        let failed = |error| Error::Device { device: "/dev/xen/gntdev", error };
         let logger = quiet().map_err(failed)?;
         // SAFETY: the logger lives as long as the process.
         let raw = unsafe { xengnttab_open(logger.as_ptr(), 0) };
@@ -154,8 +154,8 @@ impl GrantClient {
 
     fn memory(self: &Arc<Self>, raw: *mut c_void, pages: usize, domid: u32) -> Result<Memory> {
         let base = NonNull::new(raw.cast()).ok_or_else(|| {
-            let source = io::Error::last_os_error();
-            Error::Map { domid, pages, source }
+            let error = io::Error::last_os_error();
+            Error::Map { domid, pages, error }
         })?;
         // SAFETY: the library has just mapped so many pages here.
         Ok(unsafe { Memory::new(base, pages, Owner::Mapped(Arc::clone(self))) })

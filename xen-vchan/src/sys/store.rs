@@ -31,7 +31,7 @@ impl Store {
         self.number("domid")?.ok_or_else(|| Error::Xenstore {
             verb: "read",
             path: "domid".into(),
-            source: io::ErrorKind::NotFound.into(),
+            error: io::ErrorKind::NotFound.into(),
         })
     }
 
@@ -53,10 +53,10 @@ impl Store {
         // SAFETY: the handle is open and the path a C string.
         let raw = unsafe { xs_read(self.0.as_ptr(), XBT_NULL, c_path.as_ptr(), &mut len) };
         if raw.is_null() {
-            let source = io::Error::last_os_error();
-            return match source.kind() {
+            let error = io::Error::last_os_error();
+            return match error.kind() {
                 io::ErrorKind::NotFound => Ok(None),
-                _ => Err(Error::Xenstore { verb: "read", path: path.into(), source }),
+                _ => Err(Error::Xenstore { verb: "read", path: path.into(), error }),
             };
         }
         // SAFETY: the library returns `len` bytes from malloc, for us to free.
@@ -97,7 +97,7 @@ impl Store {
         if done {
             return Ok(());
         }
-        Err(Error::Xenstore { verb: "write", path, source: io::Error::last_os_error() })
+        Err(Error::Xenstore { verb: "write", path, error: io::Error::last_os_error() })
     }
 
     /// Removes `path` and what is below; nothing there is fine.
@@ -107,10 +107,10 @@ impl Store {
         if unsafe { xs_rm(self.0.as_ptr(), XBT_NULL, c_path.as_ptr()) } {
             return Ok(());
         }
-        let source = io::Error::last_os_error();
-        match source.kind() {
+        let error = io::Error::last_os_error();
+        match error.kind() {
             io::ErrorKind::NotFound => Ok(()),
-            _ => Err(Error::Xenstore { verb: "remove", path: path.into(), source }),
+            _ => Err(Error::Xenstore { verb: "remove", path: path.into(), error }),
         }
     }
 }
@@ -123,5 +123,5 @@ impl Drop for Store {
 }
 
 fn c_string(verb: &'static str, path: &str) -> Result<CString> {
-    CString::new(path).map_err(|e| Error::Xenstore { verb, path: path.into(), source: e.into() })
+    CString::new(path).map_err(|e| Error::Xenstore { verb, path: path.into(), error: e.into() })
 }
