@@ -13,16 +13,21 @@ use anyhow::{Context, Result, anyhow, bail};
 
 use crate::capture::Capture;
 use crate::dom0::Dom0;
+use crate::pty::Pty;
 use crate::{logs, ssh};
 
 /// How long a command may take when it has no time-out of its own.
 const TIMEOUT: Duration = Duration::from_secs(180);
 
-/// Runs a command in a child shell of ssh's, which says its pid on stderr first,
-/// so that a signal can be sent to it. The outer shell turns death by a signal
-/// into 128 + n, and must not comment on it.
-const WRAPPER: &[u8] = b"exec 3>&2 2>/dev/null; sh -c 'echo $$ >&2; exec \"$@\"' sh ";
-const WRAPPER_END: &[u8] = b" 2>&3 3>&-; exit $?";
+/// Runs a command below the shell that ssh starts, and says its pid on stderr
+/// first, so that a signal can be sent to it. The outer shell turns death by a
+/// signal into 128 + n, and must not comment on it.
+const WRAPPER: &[u8] =
+    b"exec 3>&2 2>/dev/null; (exec 2>&3 3>&-; exec sh -c 'echo $$ >&2; exec \"$@\"' sh ";
+/// The same in a terminal, without the pid. The shell must survive what the
+/// keyboard sends to the command; a trap, unlike ignoring, is not inherited.
+const TERMINAL: &[u8] = b"exec 3>&2 2>/dev/null; trap : HUP INT QUIT; (exec 2>&3 3>&-; exec ";
+const WRAPPER_END: &[u8] = b"); exit $?";
 
 /// A command to run in Dom0, and how.
 #[derive(Debug, Clone)]
@@ -95,8 +100,19 @@ impl<'a> Command<'a> {
         Ok(running)
     }
 
-    /// The command line for Dom0's shell.
-    pub(crate) fn line(&self) -> OsString {
+    /// Starts the command in a terminal of its own.
+    pub fn spawn_pty(self) -> Result<Pty<'a>> {
+        let timeout = self.timeout;
+        Pty::start(self, timeout)
+    }
+
+    /// Where it runs.
+    pub(crate) fn dom0(&self) -> &'a Dom0 {
+        self.dom0
+    }
+
+    /// The command, quoted for a shell.
+    fn line(&self) -> OsString {
         let env =
             self.env.iter().map(|(name, value)| [name.as_bytes(), value.as_bytes()].join(&b'='));
         let env: Vec<Vec<u8>> = env.collect();
@@ -105,7 +121,12 @@ impl<'a> Command<'a> {
         ssh::line(words.chain(self.args.iter().map(|arg| arg.as_bytes())))
     }
 
-    /// The line with which the pid is said on stderr.
+    /// The command line for a terminal.
+    pub(crate) fn terminal_line(&self) -> OsString {
+        OsString::from_vec([TERMINAL, self.line().as_bytes(), WRAPPER_END].concat())
+    }
+
+    /// The command line with which the pid is said on stderr.
     fn wrapped_line(&self) -> OsString {
         OsString::from_vec([WRAPPER, self.line().as_bytes(), WRAPPER_END].concat())
     }

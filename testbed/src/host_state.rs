@@ -21,7 +21,7 @@ const KINDS: &[(&str, &str)] = &[
     ("file of libxl", "find /var/lib/xen -type f"),
     ("file of vxn", "find /run/vxn /var/lib/vxn/tmp -mindepth 1"),
     ("nftables table", "nft list tables"),
-    ("process", "ps -e -o pid=,comm=,args= | awk '$2 ~ /^(vxn|xl|qemu|skopeo)/'"),
+    ("process", "ps -C vxn,vxn-hotplug,xl,skopeo,sqfstar -o pid=,args="),
 ];
 
 /// A snapshot of everything that a run of vxn could leave behind; two are equal

@@ -6,7 +6,7 @@
 //!     │
 //! Dom0               one QEMU: Xen, Dom0, a connection      dom0, qemu, ssh, logs
 //!     │
-//! Command            args, env, stdin → Output              command, capture
+//! Command            args, env, stdin → Output              command, capture, pty
 //! HostState          what a command has left behind         host_state
 //! ```
 //!
@@ -26,6 +26,7 @@ pub mod initramfs;
 pub mod install;
 pub mod logs;
 mod mmdebstrap;
+pub mod pty;
 mod qemu;
 pub mod shared;
 mod ssh;
@@ -35,4 +36,5 @@ pub use command::{Command, Output, Running};
 pub use dom0::{Dom0, Options};
 pub use dom0_image::Dom0Image;
 pub use host_state::HostState;
+pub use pty::Pty;
 pub use shared::shared;

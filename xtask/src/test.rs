@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 use std::time::Instant;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use testbed::{shared, tool};
 
 use crate::artifacts;
@@ -28,7 +28,11 @@ fn step(what: &str, args: &[&str]) -> Result<()> {
     eprintln!("xtask: checking {what}: cargo {}", args.join(" "));
     let start = Instant::now();
     let program = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    tool::run(tool::command(program).args(args).env(shared::REQUIRED, "1"))?;
+    let mut cargo = tool::command(program);
+    let status = cargo.args(args).env(shared::REQUIRED, "1").status()?;
+    if !status.success() {
+        bail!("{what}: cargo {} failed: {status}", args[0]);
+    }
     eprintln!("xtask: {what}: fine after {} s", start.elapsed().as_secs());
     Ok(())
 }
