@@ -14,12 +14,7 @@ use nix::{
 };
 use xen_vchan::Vchan;
 
-use crate::{
-    Error, Result,
-    channel::Transport,
-    error::Context,
-    modules::{Loading, Modules},
-};
+use crate::{Error, Result, channel::Transport, disk::Disks, error::Context, modules::Modules};
 
 /// The new root, while it is below the old one.
 const NEW_ROOT: &str = "/root";
@@ -36,9 +31,6 @@ const KERNEL_MOUNTS: [(&str, &str, MsFlags); 5] = [
 
 const LOCKED: MsFlags = MsFlags::MS_NOSUID.union(MsFlags::MS_NODEV).union(MsFlags::MS_NOEXEC);
 
-/// The driver of disks.
-const DISK_MODULE: &str = "xen_blkfront";
-
 /// What the channel needs of a modular kernel.
 const CHANNEL_MODULES: [&str; 2] = ["xen_evtchn", "xen_gntdev"];
 
@@ -46,12 +38,11 @@ const CHANNEL_MODULES: [&str; 2] = ["xen_evtchn", "xen_gntdev"];
 const OPEN_FILES: u64 = 1_048_576;
 
 /// Leaves the initramfs for a tmpfs, mounts the kernel's file systems there and
-/// loads the drivers that the channel needs. That of the disk is on its way: it
-/// waits for Dom0, and nobody should wait with it.
+/// loads the drivers that the channel needs. The disk is on its way.
 ///
 /// # Errors
 /// The kernel's.
-pub fn boot() -> Result<(Modules, Loading)> {
+pub fn boot() -> Result<(Modules, Disks)> {
     let mut modules = Modules::open()?;
     switch_root()?;
     for (kind, path, flags) in KERNEL_MOUNTS {
@@ -59,11 +50,11 @@ pub fn boot() -> Result<(Modules, Loading)> {
         mount_at(kind, Path::new(path), flags, "")?;
     }
     setrlimit(Resource::RLIMIT_NOFILE, OPEN_FILES, OPEN_FILES).context("raise a limit")?;
-    let disk = modules.load_in_background(DISK_MODULE)?;
+    let disks = Disks::find(&mut modules)?;
     for name in CHANNEL_MODULES {
         modules.load(name)?;
     }
-    Ok((modules, disk))
+    Ok((modules, disks))
 }
 
 /// pivot_root(2), with which the container's root is entered, refuses to work

@@ -7,15 +7,12 @@ use std::{
         unix::fs::{MetadataExt, PermissionsExt, chown},
     },
     path::Path,
-    time::{Duration, Instant, SystemTime},
+    time::{Duration, SystemTime},
 };
 
 use nix::{
-    errno::Errno,
     mount::{MsFlags, mount},
-    poll::{PollFd, PollFlags, PollTimeout, poll},
     sys::{
-        inotify::{AddWatchFlags, InitFlags, Inotify},
         socket::{AddressFamily, SockFlag, SockType, socket},
         time::TimeSpec,
     },
@@ -24,13 +21,8 @@ use nix::{
 use vxn_proto::{Configure, FileSystem, Root, Writable};
 
 use crate::{
-    Error, Result,
-    boot::mount_at,
-    container::Container,
-    error::Context,
-    modules::{Loading, Modules},
-    rootfs::Rootfs,
-    sys,
+    Result, boot::mount_at, container::Container, disk::Disks, error::Context, modules::Modules,
+    rootfs::Rootfs, sys,
 };
 
 /// Our directory, outside of the container.
@@ -39,15 +31,12 @@ const RUN: &str = "/run/vxn";
 /// How far the clock may be off.
 const CLOCK_TOLERANCE: Duration = Duration::from_millis(500);
 
-/// How long the disk's driver may take to find its disk.
-const DISK_PATIENCE: Duration = Duration::from_secs(30);
-
-/// Sets the guest up and returns its container, without processes yet. `driver`
-/// is the disk's.
+/// Sets the guest up and returns its container, without processes yet. `disks`
+/// are on their way.
 ///
 /// # Errors
 /// The kernel's; a disk that is not there.
-pub fn apply(configure: &Configure, modules: &mut Modules, driver: Loading) -> Result<Container> {
+pub fn apply(configure: &Configure, modules: &mut Modules, disks: Disks) -> Result<Container> {
     // First of all: whatever asks for random numbers waits for them otherwise.
     seed(&configure.entropy.0)?;
     set_clock(configure.time)?;
@@ -55,7 +44,7 @@ pub fn apply(configure: &Configure, modules: &mut Modules, driver: Loading) -> R
         .context("create a socket")?;
     sys::set_loopback_up(socket.as_fd()).context("bring the loopback interface up")?;
     let run = Path::new(RUN);
-    let root = mount_root(&configure.root, run, modules, driver)?;
+    let root = mount_root(&configure.root, run, modules, disks)?;
     write_names(&root, &configure.hostname)?;
     Container::new(root.path(), &run.join("state"), &configure.hostname)
 }
@@ -74,7 +63,7 @@ fn set_clock(time: Duration) -> Result<()> {
 }
 
 /// Mounts the disk read-only and a tmpfs for what is written over it.
-fn mount_root(root: &Root, run: &Path, modules: &mut Modules, driver: Loading) -> Result<Rootfs> {
+fn mount_root(root: &Root, run: &Path, modules: &mut Modules, disks: Disks) -> Result<Rootfs> {
     let [lower, layer, merged] = ["lower", "layer", "root"].map(|name| run.join(name));
     for dir in [&lower, &layer, &merged] {
         fs::create_dir_all(dir).context(format_args!("create {}", dir.display()))?;
@@ -87,7 +76,7 @@ fn mount_root(root: &Root, run: &Path, modules: &mut Modules, driver: Loading) -
     modules.load(module)?;
     modules.load("overlay")?;
     let disk = Path::new("/dev").join(&root.device);
-    wait_for(&disk, driver)?;
+    disks.wait(&disk)?;
     mount(Some(&disk), &lower, Some(kind), MsFlags::MS_RDONLY, None::<&str>)
         .context(format_args!("mount {} as {kind}", disk.display()))?;
 
@@ -113,36 +102,6 @@ fn same_owner(from: &Path, to: &Path) -> std::io::Result<()> {
     let meta = fs::metadata(from)?;
     chown(to, Some(meta.uid()), Some(meta.gid()))?;
     fs::set_permissions(to, Permissions::from_mode(meta.mode() & 0o7777))
-}
-
-/// Waits until the driver has made the node of a disk. `driver` is still being
-/// loaded, and is when it has found the disk.
-fn wait_for(disk: &Path, driver: Loading) -> Result<()> {
-    let inotify =
-        Inotify::init(InitFlags::IN_CLOEXEC | InitFlags::IN_NONBLOCK).context("watch /dev")?;
-    inotify.add_watch("/dev", AddWatchFlags::IN_CREATE).context("watch /dev")?;
-    let deadline = Instant::now() + DISK_PATIENCE;
-    let mut driver = Some(driver);
-    while !disk.exists() {
-        let left = deadline.saturating_duration_since(Instant::now());
-        if left.is_zero() {
-            let (shown, patience) = (disk.display(), DISK_PATIENCE.as_secs());
-            return Err(Error::Other(format!("no disk {shown} within {patience} s")));
-        }
-        let mut fds = vec![PollFd::new(inotify.as_fd(), PollFlags::POLLIN)];
-        fds.extend(driver.as_ref().map(|driver| PollFd::new(driver.as_fd(), PollFlags::POLLIN)));
-        match poll(&mut fds, PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX)) {
-            Ok(_) | Err(Errno::EINTR) => {}
-            Err(error) => return Err(error).context("watch /dev"),
-        }
-        let loaded = fds.get(1).and_then(PollFd::any).unwrap_or(false);
-        // What happened does not matter, only that something did.
-        let _ = inotify.read_events();
-        if let Some(driver) = driver.take_if(|_| loaded) {
-            driver.finish()?;
-        }
-    }
-    Ok(())
 }
 
 /// The names of the container, in the files that docker provides too.

@@ -14,7 +14,8 @@ use vxn_init::{
     boot::{Dom0, boot},
     channel::{Channel, Transport},
     configure,
-    modules::{Loading, Modules},
+    disk::Disks,
+    modules::Modules,
     session::Session,
 };
 
@@ -36,9 +37,9 @@ fn main() -> ExitCode {
 
 /// The life of a guest; returns only when it fails.
 fn run() -> Result<std::convert::Infallible> {
-    let (mut modules, disk) = boot()?;
+    let (mut modules, disks) = boot()?;
     let mut channel = Channel::new(Dom0::connect()?);
-    if let Err(error) = serve(&mut channel, &mut modules, disk) {
+    if let Err(error) = serve(&mut channel, &mut modules, disks) {
         channel.fail(&error);
         return Err(error);
     }
@@ -51,12 +52,12 @@ fn run() -> Result<std::convert::Infallible> {
 fn serve<T: Transport>(
     channel: &mut Channel<T>,
     modules: &mut Modules,
-    disk: Loading,
+    disks: Disks,
 ) -> Result<()> {
     let name = uname().map_err(|error| Error::Other(format!("cannot read uname: {error}")))?;
     channel.hello(&name.release().to_string_lossy())?;
     let Some(configure) = channel.configuration()? else { return Ok(()) };
-    let container = configure::apply(&configure, modules, disk)?;
+    let container = configure::apply(&configure, modules, disks)?;
     channel.configured()?;
     Session::new(channel, container)?.run().map(drop)
 }
