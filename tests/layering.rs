@@ -15,7 +15,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("image", &["state", "tool"]),
     ("kernel", &["state"]),
     ("guest", &[]),
-    ("hotplug", &["xenstore"]),
+    ("hotplug", &["state", "xenstore"]),
     (
         "container",
         &["config", "guest", "hotplug", "image", "kernel", "libxl", "state", "tool", "xenstore"],
@@ -47,10 +47,16 @@ fn sources(dir: &Path, found: &mut Vec<PathBuf>) {
     }
 }
 
-/// The names that a file has after `crate::`.
+/// The names that a file has after `crate::`, in `crate::{a, b::c}` too.
 fn imports(text: &str) -> Vec<String> {
-    let name = |c: &char| c.is_ascii_alphanumeric() || *c == '_';
-    text.split("crate::").skip(1).map(|rest| rest.chars().take_while(name).collect()).collect()
+    let is_name = |c: &char| c.is_ascii_alphanumeric() || *c == '_';
+    let name = |text: &str| text.trim_start().chars().take_while(is_name).collect::<String>();
+    let names = |rest: &str| match rest.strip_prefix('{') {
+        // What is nested deeper names no room, so a comma is enough to part by.
+        Some(list) => list.split('}').next().unwrap_or(list).split(',').map(name).collect(),
+        None => vec![name(rest)],
+    };
+    text.split("crate::").skip(1).flat_map(names).collect()
 }
 
 #[test]

@@ -76,6 +76,12 @@ pub struct RunArgs {
     /// Network of the container: only "none" works today.
     #[arg(long, value_name = "NETWORK", default_value = "none", value_parser = ["none"])]
     network: String,
+    /// Demand HTTPS and a valid certificate of the registry.
+    #[arg(long, value_name = "BOOL", default_value_t = true, action = clap::ArgAction::Set)]
+    tls_verify: bool,
+    /// Credentials for the registry, in place of skopeo's own files.
+    #[arg(long, value_name = "FILE")]
+    authfile: Option<PathBuf>,
     /// Image, then the command and its arguments.
     #[arg(required = true, trailing_var_arg = true, value_name = "IMAGE")]
     words: Vec<OsString>,
@@ -129,7 +135,12 @@ fn make_plan(args: RunArgs, settings: &Settings) -> anyhow::Result<Plan> {
     let env = environment(&args)?;
     let mut words = args.words.into_iter();
     let reference = words.next().unwrap_or_default();
-    let image = image(&reference, root)?;
+    let pull = PullOptions {
+        tls_verify: args.tls_verify,
+        authfile: args.authfile,
+        ..PullOptions::default()
+    };
+    let image = image(&reference, root, &pull)?;
     let kernel = guest_kernel(settings)?;
     let initramfs = present(
         &settings.initramfs.value,
@@ -167,7 +178,7 @@ fn make_plan(args: RunArgs, settings: &Settings) -> anyhow::Result<Plan> {
 }
 
 /// The image from the store, pulled first when it is not there.
-fn image(reference: &OsString, root: &Path) -> anyhow::Result<Image> {
+fn image(reference: &OsString, root: &Path, pull: &PullOptions) -> anyhow::Result<Image> {
     let text = reference.to_str().with_context(|| format!("{reference:?} is not an image"))?;
     let reference = Reference::parse(text)?;
     let store = Store::open(root)?;
@@ -175,7 +186,7 @@ fn image(reference: &OsString, root: &Path) -> anyhow::Result<Image> {
         return Ok(image);
     }
     let mut progress = |step: Progress| eprintln!("{step}");
-    Ok(store.get(&reference, &PullOptions::default(), &mut progress)?)
+    Ok(store.get(&reference, pull, &mut progress)?)
 }
 
 fn root_disk(image: Image) -> RootDisk {
