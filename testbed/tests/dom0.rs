@@ -7,11 +7,22 @@ use std::time::{Duration, Instant};
 use testbed::{HostState, shared};
 
 #[test]
-fn xen_runs_and_starts_guests_of_both_types() {
+fn xen_offers_both_types_of_guest() {
     let Some(dom0) = shared() else { return };
     let info = dom0.run(["xl", "info"]).unwrap().success().unwrap().text();
     assert!(info.contains("xen_version            : 4.17"), "{info}");
     assert!(info.contains("virt_caps              : pv hvm hap"), "{info}");
+}
+
+#[test]
+fn the_stock_toolstack_starts_a_guest_with_a_disk_and_a_network_interface() {
+    let Some(dom0) = shared() else { return };
+    let config = "name = 'stock'\ntype = 'pvh'\nmemory = 128\nkernel = '/boot/vmlinuz'\n\
+        disk = ['/tmp/stock.img,raw,xvda,w']\nvif = ['bridge=stockbr']\n";
+    dom0.write("/tmp/stock.cfg", config).unwrap();
+    let script = "truncate -s 16M /tmp/stock.img && ip link add stockbr type bridge &&
+        xl create -p /tmp/stock.cfg && xl domid stock && xl destroy stock && ip link del stockbr";
+    dom0.shell(script).unwrap().success().unwrap();
 }
 
 #[test]

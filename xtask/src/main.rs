@@ -4,6 +4,7 @@
 //! gets from apt what the rest needs.
 
 mod artifacts;
+mod bench;
 mod demo;
 mod dom0;
 mod packages;
@@ -26,6 +27,8 @@ enum Cli {
     Dom0(dom0::Args),
     /// Run all checks and tests, those on real Xen included.
     Test,
+    /// Compare vxn with xl: medians and ratios.
+    Bench(bench::Args),
     /// Build the guest's PID 1 and write the initramfs that holds it.
     Initramfs {
         /// The modules of the guest's kernel: …/lib/modules/VERSION. None for a
@@ -50,6 +53,7 @@ fn run(cli: Cli) -> Result<ExitCode> {
         Cli::Demo => demo::run(),
         Cli::Dom0(args) => dom0::run(args),
         Cli::Test => test::run(),
+        Cli::Bench(args) => bench::run(&args),
         Cli::Initramfs { modules, out } => artifacts::initramfs(modules.as_deref(), &out),
     }
 }

@@ -1,0 +1,97 @@
+//! `cargo xtask bench`: vxn against xl, and against the least that libxl takes.
+//!
+//! Every row is measured in Dom0 by a shell's clock, the sides taking turns, so
+//! that what slows the machine slows both. Ratios travel to other machines,
+//! seconds do not.
+
+mod rows;
+mod table;
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use anyhow::{Context, Result, bail};
+use testbed::{Dom0, Options, tool};
+
+use crate::artifacts;
+use rows::{Row, Side};
+
+/// Arguments of `cargo xtask bench`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// How often each side of each row is measured.
+    #[arg(long, default_value_t = 5)]
+    rounds: usize,
+    /// Measure only rows whose name contains this.
+    #[arg(long, default_value = "")]
+    only: String,
+}
+
+/// The comparison programs in C; they end up in Dom0 at /usr/lib/bench.
+const PROGRAMS: [(&str, &[&str]); 2] =
+    [("floor", &["-lxenlight", "-lxentoollog"]), ("hotplug", &["-lxenstore"])];
+
+/// Boots, measures all rows and prints the table.
+pub fn run(args: &Args) -> Result<ExitCode> {
+    let artifacts = artifacts::make()?;
+    compile(&artifacts.install.dir().join("usr/lib/bench"))?;
+    eprintln!("xtask: booting Xen and Dom0 in QEMU");
+    let dom0 = Dom0::boot(&Options {
+        name: "bench".to_owned(),
+        install: Some(artifacts.install.dir().to_owned()),
+        images: Some(artifacts.images),
+        share: None,
+    })?;
+    dom0.shell(rows::SETUP)?.success().context("the bench cannot be set up")?;
+    let mut measured = Vec::new();
+    for row in rows::all().into_iter().filter(|row| row.name.contains(&args.only)) {
+        let seconds = measure(&dom0, &row, args.rounds)?;
+        measured.push((row, seconds));
+    }
+    println!("{}", table::render(&measured));
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Compiles the programs that the floor is measured with.
+fn compile(dir: &Path) -> Result<()> {
+    std::fs::create_dir_all(dir)?;
+    for (name, libraries) in PROGRAMS {
+        let source = format!(concat!(env!("CARGO_MANIFEST_DIR"), "/../testbed/bench/{}.c"), name);
+        let mut cc = tool::command("cc");
+        cc.args(["-O2", "-o"]).arg(dir.join(name)).arg(source).args(libraries);
+        tool::run(&mut cc)?;
+    }
+    Ok(())
+}
+
+/// The seconds of every round, side by side, in the order of `row.sides`.
+fn measure(dom0: &Dom0, row: &Row, rounds: usize) -> Result<Vec<Vec<f64>>> {
+    eprintln!("xtask: measuring {}", row.name);
+    let mut seconds = vec![Vec::new(); row.sides.len()];
+    // The first round fills caches and does not count.
+    for round in 0..=rounds {
+        for (side, seconds) in row.sides.iter().zip(&mut seconds) {
+            let sample = sample(dom0, row, side)?;
+            if round > 0 {
+                seconds.push(sample);
+            }
+        }
+    }
+    Ok(seconds)
+}
+
+/// One measurement: how long the command of `side` takes, in seconds.
+fn sample(dom0: &Dom0, row: &Row, side: &Side) -> Result<f64> {
+    let (before, after, command) = (&row.before, &row.after, &side.command);
+    let script = format!(
+        "exec 3>&1 >/tmp/bench.log 2>&1\n{before}\n\
+         start=$EPOCHREALTIME\n{command}\ncode=$?\nend=$EPOCHREALTIME\n\
+         {after}\necho $code $start $end >&3\n[ $code = 0 ] || cat /tmp/bench.log >&3\n"
+    );
+    let text = dom0.run(["bash", "-c", &script])?.success()?.text();
+    let words: Vec<&str> = text.split(' ').collect();
+    match words[..] {
+        ["0", start, end] => Ok(end.parse::<f64>()? - start.parse::<f64>()?),
+        _ => bail!("{command}: {text}"),
+    }
+}

@@ -1,0 +1,147 @@
+//! What is measured.
+
+/// How `vxn` has to do in a row.
+#[derive(Debug, Clone, Copy)]
+pub struct Bound {
+    /// At most this share of xl's time …
+    pub of_xl: f64,
+    /// … or, where libxl itself takes longer, this multiple of the floor.
+    pub of_floor: f64,
+}
+
+/// Who does it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Who {
+    /// Xen's own toolstack.
+    Xl,
+    /// This tree.
+    Vxn,
+    /// The least that libxl takes: `testbed/bench/floor.c`.
+    Floor,
+}
+
+/// One way of doing what a row is about.
+#[derive(Debug, Clone)]
+pub struct Side {
+    /// Who does it.
+    pub who: Who,
+    /// The measured command, for a shell.
+    pub command: String,
+}
+
+/// A line of the table.
+#[derive(Debug, Clone)]
+pub struct Row {
+    /// What is measured.
+    pub name: String,
+    /// What vxn has to reach.
+    pub bound: Bound,
+    /// Shell commands before each measurement.
+    pub before: String,
+    /// Those that take turns.
+    pub sides: Vec<Side>,
+    /// Shell commands after each measurement.
+    pub after: String,
+}
+
+/// Once, before the first row: a bridge, a disk, the caches of vxn, and the
+/// unpacked kernel out of them.
+pub const SETUP: &str = r#"
+set -e
+ip link add benchbr type bridge
+ip link set benchbr up
+mkdir /srv/bench
+truncate -s 64M /srv/bench/disk.img /srv/bench/disk2.img
+vxn run --rm oci:/srv/images/busybox true
+cp "$(find /var/lib/vxn/kernels -type f -size +1M)" /srv/bench/vmlinux
+for type in pv pvh; do
+    for kernel in /boot/vmlinuz /srv/bench/vmlinux; do
+        cat >"/srv/bench/$type-${kernel##*/}.cfg" <<END
+name = "bench"
+type = "$type"
+memory = 128
+vcpus = 1
+kernel = "$kernel"
+ramdisk = "/usr/lib/vxn/initramfs.cpio"
+extra = "console=hvc0"
+disk = ["/srv/bench/disk.img,raw,xvda,w"]
+vif = ["bridge=benchbr"]
+END
+    done
+done
+"#;
+
+/// All rows, in the order of the table.
+pub fn all() -> Vec<Row> {
+    let mut rows = Vec::new();
+    for kind in ["pv", "pvh"] {
+        rows.push(create(kind, "vmlinuz", 1.0 / 6.0));
+        rows.push(create(kind, "vmlinux", 1.0 / 3.0));
+    }
+    rows.push(attach());
+    rows.extend(["pv", "pvh"].map(run));
+    rows
+}
+
+/// Where libxl itself is the limit, vxn may take so much longer than it.
+const OF_FLOOR: f64 = 1.3;
+const DESTROY: &str = "xl destroy bench";
+
+fn side(who: Who, command: impl Into<String>) -> Side {
+    Side { who, command: command.into() }
+}
+
+/// A domain with a disk and a network interface. The floor has no kernel to
+/// unpack in either row: that it is not unpacked each time is the point.
+fn create(kind: &str, kernel: &str, of_xl: f64) -> Row {
+    let config = format!("/srv/bench/{kind}-{kernel}.cfg");
+    let floor = format!(
+        "/usr/lib/bench/floor create {kind} bench /srv/bench/vmlinux /usr/lib/vxn/initramfs.cpio \
+         console=hvc0 /srv/bench/disk.img benchbr /usr/lib/bench/hotplug"
+    );
+    let kernel = if kernel == "vmlinuz" { "Debian's kernel" } else { "unpacked kernel" };
+    Row {
+        name: format!("domain create, {kind}, {kernel}"),
+        bound: Bound { of_xl, of_floor: OF_FLOOR },
+        before: String::new(),
+        sides: vec![
+            side(Who::Xl, format!("xl create {config}")),
+            side(Who::Vxn, format!("vxn domain create {config}")),
+            side(Who::Floor, floor),
+        ],
+        after: DESTROY.to_owned(),
+    }
+}
+
+/// A second disk for a domain that is there, and paused.
+fn attach() -> Row {
+    let floor =
+        "/usr/lib/bench/floor attach bench /srv/bench/disk2.img xvdb /usr/lib/bench/hotplug";
+    Row {
+        name: "domain block-attach".to_owned(),
+        bound: Bound { of_xl: 1.0 / 5.0, of_floor: OF_FLOOR },
+        before: "vxn domain create --paused /srv/bench/pv-vmlinux.cfg".to_owned(),
+        sides: vec![
+            side(Who::Xl, "xl block-attach bench /srv/bench/disk2.img,raw,xvdb,w"),
+            side(Who::Vxn, "vxn domain block-attach bench /srv/bench/disk2.img,raw,xvdb,w"),
+            side(Who::Floor, floor),
+        ],
+        after: DESTROY.to_owned(),
+    }
+}
+
+/// A container from start to end, against xl that only starts a domain.
+fn run(kind: &str) -> Row {
+    let vxn = format!("vxn run --rm --type {kind} -m 128M oci:/srv/images/busybox true");
+    Row {
+        name: format!("run --rm busybox true, {kind} (xl: create alone)"),
+        bound: Bound { of_xl: 1.0, of_floor: OF_FLOOR },
+        before: String::new(),
+        sides: vec![
+            side(Who::Xl, format!("xl create /srv/bench/{kind}-vmlinuz.cfg")),
+            side(Who::Vxn, vxn),
+        ],
+        // There is none after a run.
+        after: format!("{DESTROY} || true"),
+    }
+}
