@@ -206,3 +206,89 @@ fn read_chunks(mut file: File, send: SyncSender<Vec<u8>>, event: &EventFd) {
     drop(send);
     wake(event);
 }
+
+#[cfg(test)]
+mod tests {
+    use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+
+    use super::*;
+
+    fn wait(mailbox: &Mailbox) -> Vec<Progress> {
+        let timeout = PollTimeout::from(10_000_u16);
+        let mut fds = [PollFd::new(mailbox.as_fd(), PollFlags::POLLIN)];
+        assert_eq!(poll(&mut fds, timeout), Ok(1), "no wake-up");
+        mailbox.take()
+    }
+
+    #[test]
+    fn an_output_reports_what_it_wrote_and_its_end() {
+        let mailbox = Mailbox::new().unwrap();
+        let (read, write) = nix::unistd::pipe().unwrap();
+        let mut output = Output::spawn(write, 1, &mailbox).unwrap();
+        output.write(b"abc".to_vec());
+        output.write(b"de".to_vec());
+        output.finish();
+        let mut written = 0;
+        loop {
+            for progress in wait(&mailbox) {
+                match progress {
+                    Progress::Written { tag: 1, bytes } => written += bytes,
+                    Progress::Finished { tag: 1 } => {
+                        let mut text = String::new();
+                        File::from(read).read_to_string(&mut text).unwrap();
+                        assert_eq!((text.as_str(), written), ("abcde", 5));
+                        return;
+                    }
+                    other => panic!("{other:?}"),
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_broken_output_says_so_once_and_goes_on() {
+        let mailbox = Mailbox::new().unwrap();
+        let (read, write) = nix::unistd::pipe().unwrap();
+        drop(read);
+        let mut output = Output::spawn(write, 0, &mailbox).unwrap();
+        output.write(b"abc".to_vec());
+        output.write(b"de".to_vec());
+        output.finish();
+        let (mut broken, mut written, mut finished) = (0, 0, false);
+        while !finished {
+            for progress in wait(&mailbox) {
+                match progress {
+                    Progress::Written { bytes, .. } => written += bytes,
+                    Progress::Broken { .. } => broken += 1,
+                    Progress::Finished { .. } => finished = true,
+                }
+            }
+        }
+        assert_eq!((broken, written), (1, 5));
+    }
+
+    #[test]
+    fn input_comes_in_order_and_ends() {
+        let mailbox = Mailbox::new().unwrap();
+        let (read, write) = nix::unistd::pipe().unwrap();
+        let mut input = Input::spawn(read, &mailbox).unwrap();
+        let sent: Vec<u8> = (0..300_000_u32).map(|n| n as u8).collect();
+        let bytes = sent.clone();
+        let writer = thread::spawn(move || File::from(write).write_all(&bytes).unwrap());
+        let mut got = Vec::new();
+        loop {
+            let chunk = input.peek().to_vec();
+            let taken = chunk.len().min(1000);
+            got.extend_from_slice(&chunk[..taken]);
+            input.consume(taken);
+            if input.ended() {
+                break;
+            }
+            if taken == 0 {
+                wait(&mailbox);
+            }
+        }
+        writer.join().unwrap();
+        assert!(got == sent, "{} of {} bytes", got.len(), sent.len());
+    }
+}
