@@ -150,6 +150,8 @@ impl<'a> Attendance<'a> {
         self.feed()?;
         let rest = self.listen()?;
         self.channel.send(self.session.outbox())?;
+        // Before the wait: the outputs may have been finished when the exit came.
+        self.report = self.report.take().or_else(|| self.complete());
         if self.report.is_none() {
             self.wait(inlets, rest == Rest::More)?;
             self.deliver()?;
