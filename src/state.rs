@@ -115,7 +115,7 @@ impl WorkDir {
     pub fn new(root: &Path) -> io::Result<WorkDir> {
         fs::create_dir_all(root)?;
         // The root's own lock keeps the reaper out of the gap between mkdir and flock.
-        let _root = Lock::exclusive(&root.join(LOCK_NAME))?;
+        let _root = LockFile::exclusive(&root.join(LOCK_NAME))?;
         let path = tempfile::Builder::new().prefix(PREFIX).tempdir_in(root)?.keep();
         let _lock = Lock::exclusive(&path.join(LOCK_NAME))?;
         Ok(WorkDir { path, _lock })
@@ -132,7 +132,7 @@ impl WorkDir {
             Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(()),
             other => other?,
         };
-        let _root = Lock::exclusive(&root.join(LOCK_NAME))?;
+        let _root = LockFile::exclusive(&root.join(LOCK_NAME))?;
         for entry in entries {
             let path = entry?.path();
             let ours = path.file_name().is_some_and(|n| starts_with(n, PREFIX));
@@ -151,7 +151,7 @@ fn starts_with(name: &OsStr, prefix: &str) -> bool {
 impl Drop for WorkDir {
     fn drop(&mut self) {
         // With the lock file gone a reaper would take us for dead; keep it out.
-        let _root = self.path.parent().map(|root| Lock::exclusive(&root.join(LOCK_NAME)));
+        let _root = self.path.parent().map(|root| LockFile::exclusive(&root.join(LOCK_NAME)));
         if let Err(e) = fs::remove_dir_all(&self.path) {
             tracing::warn!("cannot remove {}: {e}", self.path.display());
         }

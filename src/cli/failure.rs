@@ -2,10 +2,12 @@
 
 use std::process::ExitCode;
 
+use serde::{Deserialize, Serialize};
+
 use crate::container::report::Report;
 
-/// A failure ready to be shown.
-#[derive(Debug)]
+/// A failure ready to be shown, also by another process than the one that failed.
+#[derive(Debug, Serialize, Deserialize)]
 pub struct Failure {
     error: String,
     hint: Option<String>,
@@ -38,8 +40,10 @@ impl From<anyhow::Error> for Failure {
     fn from(error: anyhow::Error) -> Failure {
         let given = error.downcast_ref::<Hint>().map(|h| h.0.clone());
         // The hint is a context too, but not a part of the sentence.
-        let words: Vec<String> =
+        let mut words: Vec<String> =
             error.chain().map(ToString::to_string).filter(|w| Some(w) != given.as_ref()).collect();
+        // Many errors say their source's words in their own.
+        words.dedup_by(|source, error| error.contains(source.as_str()));
         let hint = given.or_else(|| error.chain().find_map(hint));
         Failure { error: one_line(&words.join(": ")), hint, console: Vec::new() }
     }
@@ -53,6 +57,7 @@ fn one_line(text: &str) -> String {
 fn hint(error: &(dyn std::error::Error + 'static)) -> Option<String> {
     None.or_else(|| error.downcast_ref::<crate::image::Error>()?.hint())
         .or_else(|| error.downcast_ref::<crate::libxl::Error>()?.hint().map(str::to_owned))
+        .or_else(|| error.downcast_ref::<crate::kernel::Error>()?.hint().map(str::to_owned))
         .or_else(|| Some(error.downcast_ref::<crate::container::plan::Error>()?.hint().into()))
 }
 
@@ -60,3 +65,23 @@ fn hint(error: &(dyn std::error::Error + 'static)) -> Option<String> {
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub struct Hint(pub String);
+
+#[cfg(test)]
+mod tests {
+    use anyhow::Context;
+
+    use super::*;
+
+    #[test]
+    fn words_are_said_once_and_hints_apart() {
+        let source = std::io::Error::other("no such thing");
+        let error = crate::config::Error::Read { path: "/x".into(), source };
+        let failure = Failure::from(anyhow::Error::from(error).context("cannot go on"));
+        let expected = "cannot go on: cannot read the settings file /x: no such thing";
+        assert_eq!((failure.error.as_str(), failure.hint), (expected, None));
+
+        let given: anyhow::Result<()> = Err(anyhow::anyhow!("a")).context(Hint("b".to_owned()));
+        let failure = Failure::from(given.unwrap_err());
+        assert_eq!((failure.error.as_str(), failure.hint.as_deref()), ("a", Some("b")));
+    }
+}

@@ -90,9 +90,9 @@ fn usage(e: &clap::Error) -> ExitCode {
 /// `VXN_LOG` takes tracing's filter words and beats `-v`.
 fn log_to_stderr(verbose: u8) {
     let default = match verbose {
-        0 => "warn,vxn::libxl=off",
-        1 => "vxn=info",
-        _ => "vxn=debug",
+        0 => "warn,libxl=off",
+        1 => "vxn=info,libxl=off",
+        _ => "vxn=debug,libxl=debug",
     };
     let filter = EnvFilter::try_from_env("VXN_LOG").unwrap_or_else(|_| EnvFilter::new(default));
     let stderr = tracing_subscriber::fmt().with_writer(std::io::stderr).with_env_filter(filter);

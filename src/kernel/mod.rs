@@ -81,6 +81,21 @@ pub enum Error {
     Changed(PathBuf),
 }
 
+impl Error {
+    /// What the user can do about it.
+    pub fn hint(&self) -> Option<&'static str> {
+        match self {
+            Error::Io { action: "read", .. } | Error::NotAKernel(_) | Error::Unsupported { .. } => {
+                Some("name another kernel; `vxn check` tells whether one will do")
+            }
+            Error::Io { .. } => Some("vxn unpacks kernels below its `root`, as root"),
+            Error::Corrupt { .. } | Error::TooBig(_) => Some("install that kernel again"),
+            Error::NotForXen(_) => Some("a guest needs CONFIG_XEN_PVH or CONFIG_XEN_PV"),
+            Error::Changed(_) => Some("try again"),
+        }
+    }
+}
+
 /// The result of everything in this room.
 pub type Result<T> = std::result::Result<T, Error>;
 

@@ -14,7 +14,7 @@ use nix::{
 };
 use xen_vchan::Vchan;
 
-use crate::{Error, Result, channel::Transport, error::Context, modules::Modules};
+use crate::{Error, Result, channel::Transport, disk::Disks, error::Context, modules::Modules};
 
 /// The new root, while it is below the old one.
 const NEW_ROOT: &str = "/root";
@@ -31,19 +31,18 @@ const KERNEL_MOUNTS: [(&str, &str, MsFlags); 5] = [
 
 const LOCKED: MsFlags = MsFlags::MS_NOSUID.union(MsFlags::MS_NODEV).union(MsFlags::MS_NOEXEC);
 
-/// What the channel needs of a modular kernel. The disk's driver comes first:
-/// it finds its disk while the rest goes on.
-const EARLY_MODULES: [&str; 3] = ["xen_blkfront", "xen_evtchn", "xen_gntdev"];
+/// What the channel needs of a modular kernel.
+const CHANNEL_MODULES: [&str; 2] = ["xen_evtchn", "xen_gntdev"];
 
 /// Open files that docker lets a container have; limits are inherited.
 const OPEN_FILES: u64 = 1_048_576;
 
 /// Leaves the initramfs for a tmpfs, mounts the kernel's file systems there and
-/// loads the drivers that the channel needs.
+/// loads the drivers that the channel needs. The disk is on its way.
 ///
 /// # Errors
 /// The kernel's.
-pub fn boot() -> Result<Modules> {
+pub fn boot() -> Result<(Modules, Disks)> {
     let mut modules = Modules::open()?;
     switch_root()?;
     for (kind, path, flags) in KERNEL_MOUNTS {
@@ -51,10 +50,11 @@ pub fn boot() -> Result<Modules> {
         mount_at(kind, Path::new(path), flags, "")?;
     }
     setrlimit(Resource::RLIMIT_NOFILE, OPEN_FILES, OPEN_FILES).context("raise a limit")?;
-    for name in EARLY_MODULES {
+    let disks = Disks::find(&mut modules)?;
+    for name in CHANNEL_MODULES {
         modules.load(name)?;
     }
-    Ok(modules)
+    Ok((modules, disks))
 }
 
 /// pivot_root(2), with which the container's root is entered, refuses to work

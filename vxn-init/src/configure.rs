@@ -7,15 +7,12 @@ use std::{
         unix::fs::{MetadataExt, PermissionsExt, chown},
     },
     path::Path,
-    time::{Duration, Instant, SystemTime},
+    time::{Duration, SystemTime},
 };
 
 use nix::{
-    errno::Errno,
     mount::{MsFlags, mount},
-    poll::{PollFd, PollFlags, PollTimeout, poll},
     sys::{
-        inotify::{AddWatchFlags, InitFlags, Inotify},
         socket::{AddressFamily, SockFlag, SockType, socket},
         time::TimeSpec,
     },
@@ -24,7 +21,7 @@ use nix::{
 use vxn_proto::{Configure, FileSystem, Root, Writable};
 
 use crate::{
-    Error, Result, boot::mount_at, container::Container, error::Context, modules::Modules,
+    Result, boot::mount_at, container::Container, disk::Disks, error::Context, modules::Modules,
     rootfs::Rootfs, sys,
 };
 
@@ -34,14 +31,12 @@ const RUN: &str = "/run/vxn";
 /// How far the clock may be off.
 const CLOCK_TOLERANCE: Duration = Duration::from_millis(500);
 
-/// How long the disk's driver may take to find its disk.
-const DISK_PATIENCE: Duration = Duration::from_secs(30);
-
-/// Sets the guest up and returns its container, without processes yet.
+/// Sets the guest up and returns its container, without processes yet. `disks`
+/// are on their way.
 ///
 /// # Errors
 /// The kernel's; a disk that is not there.
-pub fn apply(configure: &Configure, modules: &mut Modules) -> Result<Container> {
+pub fn apply(configure: &Configure, modules: &mut Modules, disks: Disks) -> Result<Container> {
     // First of all: whatever asks for random numbers waits for them otherwise.
     seed(&configure.entropy.0)?;
     set_clock(configure.time)?;
@@ -49,7 +44,7 @@ pub fn apply(configure: &Configure, modules: &mut Modules) -> Result<Container> 
         .context("create a socket")?;
     sys::set_loopback_up(socket.as_fd()).context("bring the loopback interface up")?;
     let run = Path::new(RUN);
-    let root = mount_root(&configure.root, run, modules)?;
+    let root = mount_root(&configure.root, run, modules, disks)?;
     write_names(&root, &configure.hostname)?;
     Container::new(root.path(), &run.join("state"), &configure.hostname)
 }
@@ -68,7 +63,7 @@ fn set_clock(time: Duration) -> Result<()> {
 }
 
 /// Mounts the disk read-only and a tmpfs for what is written over it.
-fn mount_root(root: &Root, run: &Path, modules: &mut Modules) -> Result<Rootfs> {
+fn mount_root(root: &Root, run: &Path, modules: &mut Modules, disks: Disks) -> Result<Rootfs> {
     let [lower, layer, merged] = ["lower", "layer", "root"].map(|name| run.join(name));
     for dir in [&lower, &layer, &merged] {
         fs::create_dir_all(dir).context(format_args!("create {}", dir.display()))?;
@@ -81,7 +76,7 @@ fn mount_root(root: &Root, run: &Path, modules: &mut Modules) -> Result<Rootfs> 
     modules.load(module)?;
     modules.load("overlay")?;
     let disk = Path::new("/dev").join(&root.device);
-    wait_for(&disk)?;
+    disks.wait(&disk)?;
     mount(Some(&disk), &lower, Some(kind), MsFlags::MS_RDONLY, None::<&str>)
         .context(format_args!("mount {} as {kind}", disk.display()))?;
 
@@ -107,30 +102,6 @@ fn same_owner(from: &Path, to: &Path) -> std::io::Result<()> {
     let meta = fs::metadata(from)?;
     chown(to, Some(meta.uid()), Some(meta.gid()))?;
     fs::set_permissions(to, Permissions::from_mode(meta.mode() & 0o7777))
-}
-
-/// Waits until the driver has made the node of a disk.
-fn wait_for(disk: &Path) -> Result<()> {
-    let inotify =
-        Inotify::init(InitFlags::IN_CLOEXEC | InitFlags::IN_NONBLOCK).context("watch /dev")?;
-    inotify.add_watch("/dev", AddWatchFlags::IN_CREATE).context("watch /dev")?;
-    let deadline = Instant::now() + DISK_PATIENCE;
-    while !disk.exists() {
-        let left = deadline.saturating_duration_since(Instant::now());
-        let timeout = PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX);
-        let mut fds = [PollFd::new(inotify.as_fd(), PollFlags::POLLIN)];
-        match poll(&mut fds, timeout) {
-            Ok(0) => {
-                let shown = disk.display();
-                let patience = DISK_PATIENCE.as_secs();
-                return Err(Error::Other(format!("no disk {shown} within {patience} s")));
-            }
-            Ok(_) => drop(inotify.read_events()),
-            Err(Errno::EINTR) => {}
-            Err(error) => return Err(error).context("watch /dev"),
-        }
-    }
-    Ok(())
 }
 
 /// The names of the container, in the files that docker provides too.

@@ -15,7 +15,7 @@ use libcontainer::{
     container::builder::ContainerBuilder, oci_spec::runtime::Process as OciProcess,
     syscall::syscall::SyscallType,
 };
-use nix::{sys::signal::Signal, unistd::Pid};
+use nix::{sched::CloneFlags, sys::signal::Signal, unistd::Pid};
 use vxn_proto::{ProcessSpec, StartFailure};
 
 use crate::{
@@ -77,7 +77,8 @@ impl Container {
     pub fn new(root: &Path, state: &Path, hostname: &str) -> Result<Self> {
         let root = Rootfs::open(root)?;
         fs::create_dir_all(state).context(format_args!("create {}", state.display()))?;
-        let reaper = sys::clone_into_pid_namespace(sys::idle).context("create a pid namespace")?;
+        let reaper = sys::fork(CloneFlags::CLONE_NEWPID, || sys::idle())
+            .context("create a pid namespace")?;
         let (hostname, state) = (hostname.to_owned(), state.to_owned());
         Ok(Self { root, hostname, state, reaper, main: None, gone: false })
     }

@@ -14,6 +14,7 @@ use vxn_init::{
     boot::{Dom0, boot},
     channel::{Channel, Transport},
     configure,
+    disk::Disks,
     modules::Modules,
     session::Session,
 };
@@ -36,9 +37,9 @@ fn main() -> ExitCode {
 
 /// The life of a guest; returns only when it fails.
 fn run() -> Result<std::convert::Infallible> {
-    let mut modules = boot()?;
+    let (mut modules, disks) = boot()?;
     let mut channel = Channel::new(Dom0::connect()?);
-    if let Err(error) = serve(&mut channel, &mut modules) {
+    if let Err(error) = serve(&mut channel, &mut modules, disks) {
         channel.fail(&error);
         return Err(error);
     }
@@ -48,11 +49,15 @@ fn run() -> Result<std::convert::Infallible> {
 }
 
 /// Does what the host says until it says stop or is gone.
-fn serve<T: Transport>(channel: &mut Channel<T>, modules: &mut Modules) -> Result<()> {
+fn serve<T: Transport>(
+    channel: &mut Channel<T>,
+    modules: &mut Modules,
+    disks: Disks,
+) -> Result<()> {
     let name = uname().map_err(|error| Error::Other(format!("cannot read uname: {error}")))?;
     channel.hello(&name.release().to_string_lossy())?;
     let Some(configure) = channel.configuration()? else { return Ok(()) };
-    let container = configure::apply(&configure, modules)?;
+    let container = configure::apply(&configure, modules, disks)?;
     channel.configured()?;
     Session::new(channel, container)?.run().map(drop)
 }

@@ -7,18 +7,20 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs::File,
-    io::{self, Read},
-    os::fd::OwnedFd,
+    io::{self, Read, Write},
+    os::fd::{AsFd, BorrowedFd, OwnedFd},
 };
 
 use nix::{
     errno::Errno,
     fcntl::{OFlag, openat},
     kmod::{ModuleInitFlags, finit_module},
+    sched::CloneFlags,
     sys::stat::Mode,
+    unistd::pipe2,
 };
 
-use crate::{Result, error::Context};
+use crate::{Error, Result, error::Context, sys};
 
 /// The modules of this initramfs.
 #[derive(Debug)]
@@ -48,6 +50,20 @@ impl Modules {
         Ok(Self { initramfs, needs: parse(&list), loaded: BTreeSet::new() })
     }
 
+    /// Loads a driver in a process of its own, because it waits for its device.
+    pub fn load_in_background(&mut self, name: &str) -> Result<Loading> {
+        let (report, write) = pipe2(OFlag::O_CLOEXEC).context("create a pipe")?;
+        let load = || match self.load(name) {
+            Ok(()) => 0,
+            Err(error) => {
+                let _ = File::from(write).write_all(error.to_string().as_bytes());
+                1
+            }
+        };
+        sys::fork(CloneFlags::empty(), load).context(format_args!("load {name}"))?;
+        Ok(Loading(report))
+    }
+
     /// Loads a module after those it needs; one that is not in the list is
     /// part of the kernel.
     pub fn load(&mut self, name: &str) -> Result<()> {
@@ -66,6 +82,26 @@ impl Modules {
             Err(Errno::EEXIST) => Ok(()),
             loaded => loaded.context(what),
         }
+    }
+}
+
+/// A driver that is being loaded.
+#[derive(Debug)]
+pub struct Loading(OwnedFd);
+
+impl Loading {
+    /// What went wrong, once it is known: waits until the driver is loaded.
+    pub fn finish(self) -> Result<()> {
+        let mut report = String::new();
+        File::from(self.0).read_to_string(&mut report).context("wait for a driver")?;
+        if report.is_empty() { Ok(()) } else { Err(Error::Other(report)) }
+    }
+}
+
+impl AsFd for Loading {
+    /// Readable when the driver has been loaded or not.
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
     }
 }
 

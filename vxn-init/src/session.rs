@@ -1,7 +1,7 @@
 //! The guest at work: starts processes, carries their streams, reports how they
 //! end. One thread and one poll(2); nothing here waits for anything else.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, os::fd::AsFd};
 
 use nix::{
     errno::Errno,
@@ -13,7 +13,6 @@ use nix::{
     },
     unistd::Pid,
 };
-use std::os::fd::AsFd;
 use vxn_proto::{
     ExitStatus, Frame, ProcessId, ProcessSpec, StartFailure, StreamId, ToGuest, ToHost,
 };

@@ -9,6 +9,7 @@ use std::{
 
 use nix::{
     errno::Errno,
+    sched::CloneFlags,
     sys::{
         signal::{SaFlags, SigAction, SigHandler, SigSet, SigmaskHow, Signal, sigaction},
         socket::{ControlMessageOwned, MsgFlags, UnixAddr, recvmsg},
@@ -71,15 +72,17 @@ pub fn set_loopback_up(socket: BorrowedFd<'_>) -> nix::Result<()> {
     unsafe { ioctl::set_interface_flags(socket.as_raw_fd(), &raw const request) }.map(drop)
 }
 
-/// Starts a process that is PID 1 of a new pid namespace and runs `body` there.
-pub fn clone_into_pid_namespace(body: fn() -> !) -> nix::Result<Pid> {
+/// Starts a process that runs `body` and exits with its result. `flags` are of
+/// clone(2): none, or a new namespace.
+pub fn fork(flags: CloneFlags, body: impl FnOnce() -> i32) -> nix::Result<Pid> {
     let none = 0 as libc::c_long;
-    let flags = libc::c_long::from(libc::CLONE_NEWPID | libc::SIGCHLD);
-    // SAFETY: without CLONE_VM and without a stack this is fork(2) into a new pid
-    // namespace, and vxn-init has one thread, so the child may run any code.
+    let flags = libc::c_long::from(flags.bits() | libc::SIGCHLD);
+    // SAFETY: without CLONE_VM and without a stack this is fork(2), and vxn-init has
+    // one thread, so the child may run any code.
     let pid = unsafe { libc::syscall(libc::SYS_clone, flags, none, none, none, none) };
     match Errno::result(pid)? {
-        0 => body(),
+        // SAFETY: _exit(2) takes a plain integer and does not return.
+        0 => unsafe { libc::_exit(body()) },
         pid => Ok(Pid::from_raw(pid as libc::pid_t)),
     }
 }

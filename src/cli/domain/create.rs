@@ -9,7 +9,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{ExitCode, Stdio};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use clap::Args;
 
 use super::monitor::{Ends, Order, Report};
@@ -49,7 +49,7 @@ pub fn run(args: &CreateArgs, settings: &Settings) -> Result<ExitCode> {
     let order = Order { config, ends, hotplug, run, paused: args.paused };
     let (domid, uuid) = match start_monitor(&order)? {
         Report::Created { domid, uuid } => (domid, uuid),
-        Report::Failed { message } => bail!(message),
+        Report::Failed(failure) => return Ok(failure.print(1)),
     };
     if args.console {
         return console::attach(&Xenstore::open()?, domid);
@@ -76,7 +76,7 @@ fn read(args: &CreateArgs) -> Result<DomainFile> {
 fn start_monitor(order: &Order) -> Result<Report> {
     let log = Path::new(LOGS).join(format!("vxn-{}.log", order.config.name));
     let mut child = tool::this_program()?
-        .args(["domain", "monitor"])
+        .args(["--verbose", "domain", "monitor"])
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(open_log(&log)?)

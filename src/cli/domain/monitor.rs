@@ -10,11 +10,12 @@ use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow};
 use nix::unistd::{chdir, dup2_stdin, dup2_stdout, setsid};
 use serde::{Deserialize, Serialize};
 
 use crate::cli::domain_config::OnEnd;
+use crate::cli::failure::{Failure, Hint};
 use crate::libxl::{Ctx, DeathWatch, DomId, DomainConfig, EventKind, ShutdownReason, Uuid};
 use crate::state::LockFile;
 
@@ -56,7 +57,7 @@ impl Ends {
 #[serde(rename_all = "kebab-case")]
 pub enum Report {
     Created { domid: DomId, uuid: Uuid },
-    Failed { message: String },
+    Failed(Failure),
 }
 
 /// Runs the monitor.
@@ -72,7 +73,7 @@ pub fn run() -> Result<()> {
     };
     let (ctx, mut domain) = match open() {
         Ok(started) => started,
-        Err(e) => return report(&Report::Failed { message: format!("{e:#}") }),
+        Err(e) => return report(&Report::Failed(Failure::from(e))),
     };
     if let Err(e) = report(&Report::Created { domid: domain.domid, uuid: order.config.uuid }) {
         // Whoever wanted the domain is gone.
@@ -133,12 +134,12 @@ fn start(ctx: &Ctx, Order { config, run, .. }: &Order, paused: bool) -> Result<R
 fn check_memory(ctx: &Ctx, config: &DomainConfig) -> Result<()> {
     let (need, free) = (ctx.need_memory_kib(config)?, ctx.free_memory_kib()?);
     if need > free {
-        bail!(
-            "not enough memory for domain {:?}: it needs {} MiB, {} MiB are free",
-            config.name,
-            need.div_ceil(1024),
-            free / 1024,
-        );
+        let (name, need, free) = (&config.name, need.div_ceil(1024), free / 1024);
+        let hint = "give it less memory, or end another domain: `vxn domain list`";
+        return Err(anyhow!(
+            "not enough memory for domain {name:?}: it needs {need} MiB, {free} MiB are free"
+        )
+        .context(Hint(hint.to_owned())));
     }
     Ok(())
 }
