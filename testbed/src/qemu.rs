@@ -131,7 +131,7 @@ fn command(image: &Dom0Image, shares: &[Share], dir: &Path, ssh_port: u16) -> Re
     command.arg("-serial").arg(option("file:", &dir.join(logs::XEN_AND_DOM0))?);
     command.args(["-device", "virtio-rng-pci"]);
     command.args(["-netdev", &format!("user,id=net,hostfwd=tcp:127.0.0.1:{ssh_port}-:22")]);
-    command.args(["-device", "virtio-net-pci,netdev=net"]);
+    command.args(["-device", "virtio-net-pci,netdev=net,romfile="]);
     for Share { tag, dir } in shares {
         let share = format!("local,mount_tag={tag},security_model=none,multidevs=remap,path=");
         command.arg("-virtfs").arg(option(&share, dir)?);
