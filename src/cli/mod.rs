@@ -14,6 +14,7 @@ use clap::{Parser, Subcommand};
 use tracing_subscriber::EnvFilter;
 
 use crate::config::Settings;
+use crate::container::reap;
 use crate::container::report::ENGINE_FAILED;
 use failure::Failure;
 
@@ -65,12 +66,30 @@ pub fn main() -> ExitCode {
 }
 
 fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
+    if let Command::Monitor(args) = &command {
+        return monitor::run(args);
+    }
+    let settings = Settings::load()?;
+    clear_up(&settings);
     match command {
-        Command::Run(args) => run::run(*args, &Settings::load()?),
-        Command::Domain(args) => domain::run(args, &Settings::load()?),
-        Command::Check(args) => check::run(&args, &Settings::load()?),
-        Command::Info(args) => info::run(&args, &Settings::load()?),
+        Command::Run(args) => run::run(*args, &settings),
+        Command::Domain(args) => domain::run(args, &settings),
+        Command::Check(args) => check::run(&args, &settings),
+        Command::Info(args) => info::run(&args, &settings),
         Command::Monitor(args) => monitor::run(&args),
+    }
+}
+
+/// Removes what killed commands left; two directory listings when they left
+/// nothing. A failure is no reason not to do what was asked for.
+fn clear_up(settings: &Settings) {
+    if !nix::unistd::geteuid().is_root() {
+        return;
+    }
+    let cleared = reap::abandoned(&settings.run.value)
+        .and_then(|_| reap::work_directories(&settings.root.value));
+    if let Err(e) = cleared {
+        tracing::warn!("cannot remove what a killed vxn left: {e}");
     }
 }
 

@@ -88,7 +88,7 @@ impl Journal {
             fs::create_dir(&path).map_err(at(&path))?;
             Lock::exclusive(&path.join(LOCK)).map_err(at(&path))?
         };
-        let mut entry = Entry { path, name: None, lock };
+        let mut entry = Entry { gate: self.containers.join(GATE), path, name: None, lock };
         match self.fill(&mut entry, record) {
             Ok(()) => Ok(entry),
             Err(e) => {
@@ -148,7 +148,7 @@ impl Journal {
             let owner = fs::read_link(&link).ok()?;
             (owner == Path::new(r.id.as_str())).then_some(link)
         });
-        (Entry { path, name: link, lock }, record)
+        (Entry { gate: self.containers.join(GATE), path, name: link, lock }, record)
     }
 
     fn gate(&self) -> Result<Lock, Error> {
@@ -160,6 +160,7 @@ impl Journal {
 /// A locked entry.
 #[derive(Debug)]
 pub struct Entry {
+    gate: PathBuf,
     path: PathBuf,
     name: Option<PathBuf>,
     lock: Lock,
@@ -169,6 +170,8 @@ impl Entry {
     /// Removes the entry, when nothing of the container is left: first the
     /// name, so that a name always has an entry.
     pub fn remove(self) -> Result<(), Error> {
+        // Or `abandoned` could find the directory without its lock file.
+        let _gate = Lock::exclusive(&self.gate).map_err(at(&self.gate))?;
         if let Some(link) = &self.name {
             fs::remove_file(link).map_err(at(link))?;
         }
