@@ -16,6 +16,8 @@ use nix::unistd::{AccessFlags, access};
 pub const SKOPEO: Tool = Tool { name: "skopeo", package: "skopeo" };
 /// Makes a squashfs image of a tar stream.
 pub const SQFSTAR: Tool = Tool { name: "sqfstar", package: "squashfs-tools" };
+/// Makes an empty file system in a container's writable disk.
+pub const MKE2FS: Tool = Tool { name: "mke2fs", package: "e2fsprogs" };
 
 /// A program of another project that vxn needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

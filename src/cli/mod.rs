@@ -1,12 +1,25 @@
 //! The command line: one file per verb.
 
 mod check;
+mod create;
 mod domain;
 pub mod domain_config;
+mod engine;
+mod env;
+mod exec;
 mod failure;
+mod format;
 mod info;
+mod inspect;
+mod logs;
 mod monitor;
+mod prepare;
+mod ps;
+mod rm;
 mod run;
+mod spec;
+mod start;
+mod stop;
 
 use std::process::ExitCode;
 
@@ -33,6 +46,27 @@ struct Cli {
 enum Command {
     /// Run a command in a new container, which is a DomU of its own.
     Run(Box<run::RunArgs>),
+    Create(Box<create::CreateArgs>),
+    Start(start::StartArgs),
+    /// Stop containers: their stop signal first, the kill when that does not do.
+    Stop(stop::StopArgs),
+    /// Stop containers and start them again.
+    Restart(stop::StopArgs),
+    /// Send a signal to the main process of containers.
+    Kill(stop::KillArgs),
+    /// Stop the CPUs of containers.
+    Pause(engine::Names),
+    /// Let paused containers go on.
+    Unpause(engine::Names),
+    /// Wait for containers to end, and print their exit codes.
+    Wait(engine::Names),
+    Rm(rm::RmArgs),
+    Rename(rm::RenameArgs),
+    Ps(ps::PsArgs),
+    Inspect(inspect::InspectArgs),
+    Logs(logs::LogsArgs),
+    Exec(exec::ExecArgs),
+    Attach(exec::AttachArgs),
     /// Drive domains directly, as xl does.
     Domain(domain::DomainArgs),
     Check(check::CheckArgs),
@@ -42,11 +76,11 @@ enum Command {
 }
 
 impl Command {
-    /// The exit code of vxn's own failures: docker's for `run`.
+    /// The exit code of vxn's own failures: docker's.
     fn failure_code(&self) -> u8 {
         match self {
             Command::Run(_) | Command::Monitor(_) => ENGINE_FAILED,
-            Command::Domain(_) | Command::Check(_) | Command::Info(_) => 1,
+            _ => 1,
         }
     }
 }
@@ -73,6 +107,21 @@ fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
     clear_up(&settings);
     match command {
         Command::Run(args) => run::run(*args, &settings),
+        Command::Create(args) => create::run(*args, &settings),
+        Command::Start(args) => start::run(args, &settings),
+        Command::Stop(args) => stop::stop(&args, &settings),
+        Command::Restart(args) => stop::restart(&args, &settings),
+        Command::Kill(args) => stop::kill(&args, &settings),
+        Command::Pause(names) => stop::pause(&names, &settings),
+        Command::Unpause(names) => stop::unpause(&names, &settings),
+        Command::Wait(names) => stop::wait(&names, &settings),
+        Command::Rm(args) => rm::rm(&args, &settings),
+        Command::Rename(args) => rm::rename(&args, &settings),
+        Command::Ps(args) => ps::run(&args, &settings),
+        Command::Inspect(args) => inspect::run(&args, &settings),
+        Command::Logs(args) => logs::run(&args, &settings),
+        Command::Exec(args) => exec::exec(args, &settings),
+        Command::Attach(args) => exec::attach(args, &settings),
         Command::Domain(args) => domain::run(args, &settings),
         Command::Check(args) => check::run(&args, &settings),
         Command::Info(args) => info::run(&args, &settings),
@@ -87,7 +136,8 @@ fn clear_up(settings: &Settings) {
         return;
     }
     let cleared = reap::abandoned(&settings.run.value)
-        .and_then(|_| reap::work_directories(&settings.root.value));
+        .and_then(|_| reap::after_boot(&settings.root.value, &settings.run.value))
+        .and_then(|()| reap::work_directories(&settings.root.value));
     if let Err(e) = cleared {
         tracing::warn!("cannot remove what a killed vxn left: {e}");
     }

@@ -1,79 +1,77 @@
-//! The caller's side of a run: starts the monitor, passes signals on, waits.
+//! A command that starts a container's monitor.
 
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::process::{Child, Stdio};
 
-use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, FdFlag, fcntl};
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use nix::sys::signal::{Signal, kill};
-use nix::sys::signalfd::SignalFd;
-use nix::unistd::Pid;
+use nix::sys::signal::Signal;
 
+use super::control::{Connection, Error};
+use super::keys::DetachKeys;
 use super::monitor::signal_fd;
+use super::order::{Attach, Order};
 use super::plan::Plan;
 use super::reap;
 use super::report::{self, ENGINE_FAILED, Report};
+use super::talk::{Outcome, Streams, Talk, Until};
+use super::terminal::RawMode;
 use crate::tool;
 
-/// Runs a container to its end with the caller's stdin, stdout and stderr.
+/// Starts a container and stays with it as the order says: to its end, until it
+/// is left by `keys`, or, detached, until its process runs.
 ///
 /// # Errors
-/// When the monitor cannot be started; everything later is in the report.
-pub fn run(plan: &Plan) -> io::Result<Report> {
-    let signals = signal_fd()?;
+/// When the monitor cannot be started; everything later is in the outcome.
+pub fn run(order: &Order, keys: Option<DetachKeys>) -> io::Result<Outcome> {
+    let carried = matches!(order.attach, Attach::Carried { .. });
+    let signals = signal_fd(if carried { &[Signal::SIGWINCH] } else { &[] })?;
     let (mut link, theirs) = UnixStream::pair()?;
-    let mut monitor = spawn(plan, OwnedFd::from(theirs))?;
-    let sent = report::send(&mut link, plan);
-    if let Err(e) = sent {
-        tracing::debug!("the monitor did not take its plan: {e}");
+    let mut monitor = spawn(order, OwnedFd::from(theirs))?;
+    if let Err(e) = report::send(&mut link, order) {
+        tracing::debug!("the monitor did not take its order: {e}");
     }
-    attend(&link, &signals, &monitor)?;
-    let report = report::receive::<Report>(&mut link);
-    monitor.wait()?;
-    Ok(report.unwrap_or_else(|_| monitor_died(plan)))
+    let raw = carried.then(RawMode::enter).transpose()?;
+    let streams = match order.attach {
+        Attach::Carried { stdin, .. } => Some(Streams::open(stdin, keys)?),
+        _ => None,
+    };
+    let until = if order.attach == Attach::Detached { Until::Started } else { Until::Ended };
+    let talk = Talk::new(Connection::over(link), signals, streams, until);
+    let outcome = talk.run();
+    drop(raw);
+    match outcome {
+        Ok(Outcome::Left) => Ok(Outcome::Left),
+        Ok(ended) => {
+            monitor.wait()?;
+            Ok(ended)
+        }
+        Err(e) => {
+            monitor.wait()?;
+            Ok(Outcome::Ended(monitor_died(&order.plan, &e)))
+        }
+    }
 }
 
 /// Starts this binary again as `vxn monitor`, with one socket besides the three
 /// standard streams.
-fn spawn(plan: &Plan, theirs: OwnedFd) -> io::Result<Child> {
+fn spawn(order: &Order, theirs: OwnedFd) -> io::Result<Child> {
     fcntl(&theirs, FcntlArg::F_SETFD(FdFlag::empty()))?;
-    let stdin = if plan.process.stdin { Stdio::inherit() } else { Stdio::null() };
-    tool::this_program()?
-        .args(["monitor", "--link", &theirs.as_raw_fd().to_string()])
-        .stdin(stdin)
-        .spawn()
-}
-
-/// Passes signals on until the monitor reports or dies.
-fn attend(link: &UnixStream, signals: &SignalFd, monitor: &Child) -> io::Result<()> {
-    let pid = i32::try_from(monitor.id()).map_err(io::Error::other)?;
-    loop {
-        let mut fds = [
-            PollFd::new(link.as_fd(), PollFlags::POLLIN),
-            PollFd::new(signals.as_fd(), PollFlags::POLLIN),
-        ];
-        match poll(&mut fds, PollTimeout::NONE) {
-            Ok(_) | Err(Errno::EINTR) => {}
-            Err(e) => return Err(e.into()),
-        }
-        if fds[0].any() == Some(true) {
-            return Ok(());
-        }
-        while let Some(info) = signals.read_signal()? {
-            if let Ok(signal) = Signal::try_from(info.ssi_signo as i32) {
-                // It is our child and not yet waited for, so the pid is its own.
-                kill(Pid::from_raw(pid), signal)?;
-            }
-        }
+    let mut monitor = tool::this_program()?;
+    monitor.args(["monitor", "--link", &theirs.as_raw_fd().to_string()]);
+    let inherited = order.attach == Attach::Inherited;
+    let stdin = inherited && order.plan.definition.process.stdin;
+    monitor.stdin(if stdin { Stdio::inherit() } else { Stdio::null() });
+    if !inherited {
+        monitor.stdout(Stdio::null()).stderr(Stdio::null());
     }
+    monitor.spawn()
 }
 
 /// The monitor ended without a word: what it had made is removed here.
-fn monitor_died(plan: &Plan) -> Report {
-    let report = Report::failed(ENGINE_FAILED, "the container's monitor was killed");
+fn monitor_died(plan: &Plan, error: &Error) -> Report {
+    let report = Report::failed(ENGINE_FAILED, error.to_string());
     match reap::abandoned(&plan.run) {
         Ok(_) => report,
         Err(e) => report.with_hint(Some(format!("some of it may be left: {e}"))),

@@ -1,18 +1,37 @@
-//! The engine: one container is one DomU, owned by one monitor process.
+//! The engine: one container is one DomU at a time, owned by one monitor process
+//! for as long as it lives.
 //!
-//! `docs/architecture.md` walks through a run; [`plan`] decides, [`front`] and
-//! [`monitor`] act, [`journal`] remembers and [`reap`] clears up after a crash.
+//! `docs/architecture.md` walks through a run. What a container is:
+//! [`definition`], [`store`], [`condition`], [`layer`], [`log`]. A life of it:
+//! [`plan`] decides, [`front`] starts the [`monitor`], which acts; [`journal`]
+//! remembers and [`reap`] clears up after a crash. Everybody else talks to the
+//! monitor by [`control`], or stays with it in a [`talk`].
 
 mod attend;
+pub mod condition;
 mod console;
+pub mod control;
+pub mod definition;
+mod desk;
 pub mod front;
 mod id;
 pub mod journal;
+pub mod keys;
+pub mod layer;
+mod life;
+pub mod log;
 pub mod monitor;
+pub mod names;
+pub mod order;
 pub mod plan;
+pub mod process;
 pub mod reap;
 pub mod report;
+pub mod restart;
+pub mod store;
 mod streams;
 pub(crate) mod sys;
+pub mod talk;
+pub mod terminal;
 
 pub use id::{ContainerId, Name};

@@ -1,26 +1,30 @@
-//! The process that owns one DomU: creates it, attends it, destroys it.
+//! The process that owns one container for as long as it lives.
 //!
-//! It is the same binary, re-executed by the front as `vxn monitor`, in a
-//! session of its own so that the terminal's Ctrl-C reaches it only through the
-//! front. It inherits the user's stdin, stdout and stderr. The socket to the
-//! front carries the plan in, the report out, and, by its end, the news that
-//! the front is dead.
+//! It is the same binary, re-executed as `vxn monitor` by the command that starts
+//! the container, in a session of its own so that the terminal's Ctrl-C reaches
+//! it only through that command. The socket between the two carries the order;
+//! after that the command is a client like any other, but for its death, which is
+//! the container's unless it has taken its leave.
 
-use std::io;
-use std::os::fd::AsFd;
+use std::io::{self, Write};
 use std::os::unix::net::UnixStream;
 use std::process::ExitCode;
 
+use jiff::Timestamp;
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 
-use super::attend::{Attendance, Inlets};
-use super::console::ConsoleLog;
-use super::journal::{self, Journal, Record};
+use super::condition::{Ended, Recorded};
+use super::control::{self, Clients, ToClient};
+use super::desk::Desk;
+use super::journal::{self, Entry, Journal};
+use super::life::{self, Outcome};
+use super::log::{self, Writer};
+use super::order::{Attach, Order};
 use super::plan::{self, Plan};
 use super::report::{self, ENGINE_FAILED, Report};
-use crate::guest::Channel;
-use crate::libxl::{self, Ctx, DomId, DomainConfig};
+use super::store::{self, Containers};
+use crate::libxl;
 
 /// Signals that are passed on to the process.
 pub const FORWARDED: [Signal; 6] = [
@@ -32,9 +36,9 @@ pub const FORWARDED: [Signal; 6] = [
     Signal::SIGTERM,
 ];
 
-/// Blocks the forwarded signals and makes them readable instead.
-pub fn signal_fd() -> nix::Result<SignalFd> {
-    let set: SigSet = FORWARDED.into_iter().collect();
+/// Blocks the forwarded signals, and `more`, and makes them readable instead.
+pub fn signal_fd(more: &[Signal]) -> nix::Result<SignalFd> {
+    let set: SigSet = FORWARDED.iter().chain(more).copied().collect();
     set.thread_block()?;
     SignalFd::with_flags(&set, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)
 }
@@ -46,6 +50,9 @@ pub enum Error {
     /// The journal.
     #[error(transparent)]
     Journal(#[from] journal::Error),
+    /// The store.
+    #[error(transparent)]
+    Store(#[from] store::Error),
     /// What was asked for is impossible here.
     #[error(transparent)]
     Plan(#[from] plan::Error),
@@ -82,103 +89,166 @@ impl Error {
                 "`modprobe xen-gntalloc xen-evtchn`; `vxn check` says what else is missing".into(),
             ),
             Error::Memory { .. } => Some("ask for less with -m, or end other domains".into()),
-            Error::Journal(journal::Error::NameTaken { .. }) => {
-                Some("pick another --name, or end that container first".into())
-            }
+            Error::Store(e) => e.hint(),
             Error::Journal(_) | Error::Io { .. } => None,
         }
     }
+
+    /// The failure as the command shows it.
+    pub fn report(&self) -> Report {
+        Report::failed(ENGINE_FAILED, self.to_string()).with_hint(self.hint())
+    }
 }
 
-fn io_error(what: &'static str) -> impl Fn(io::Error) -> Error {
+/// For `map_err`: what was tried.
+pub fn io_error(what: &'static str) -> impl Fn(io::Error) -> Error {
     move |source| Error::Io { what, source }
 }
 
-/// Runs one container for the front at the other end of `link`.
+/// Runs one container for the command at the other end of `link`.
 pub fn main(mut link: UnixStream) -> ExitCode {
-    // The front made this process its child; it cannot lead a group yet.
+    // The command made this process its child; it cannot lead a group yet.
     if let Err(e) = nix::unistd::setsid() {
         tracing::debug!("setsid: {e}");
     }
-    let plan: Plan = match report::receive(&mut link) {
-        Ok(plan) => plan,
+    let order: Order = match report::receive(&mut link) {
+        Ok(order) => order,
         Err(e) => {
-            tracing::error!("no plan from the front: {e}");
+            tracing::error!("no order for the monitor: {e}");
             return ExitCode::from(ENGINE_FAILED);
         }
     };
-    let report = run(&plan, &link)
-        .unwrap_or_else(|e| Report::failed(ENGINE_FAILED, e.to_string()).with_hint(e.hint()));
-    if let Err(e) = report::send(&mut link, &report) {
-        tracing::debug!("the front is gone: {e}");
+    if order.attach == Attach::Detached {
+        // Whoever started it may want to unmount where they did.
+        if let Err(e) = std::env::set_current_dir("/") {
+            tracing::debug!("chdir: {e}");
+        }
     }
-    ExitCode::from(report.code)
-}
-
-/// A transaction: the journal's entry first, and nothing left behind it.
-fn run(plan: &Plan, link: &UnixStream) -> Result<Report, Error> {
-    let signals = signal_fd().map_err(|e| io_error("signals")(e.into()))?;
-    let journal = Journal::open(&plan.run)?;
-    let entry = journal.enter(&Record {
-        id: plan.id.clone(),
-        name: plan.name.clone(),
-        uuid: plan.uuid,
-        monitor: std::process::id(),
-    })?;
-    let result = with_domain(plan, &Inlets { front: link.as_fd(), signals: &signals });
-    match result {
-        // The entry stays: what could not be destroyed is the next command's.
-        Err(Leftover(e)) => Err(e),
-        Ok(result) => {
-            entry.remove()?;
-            result
+    match Monitor::new(order) {
+        Ok(monitor) => ExitCode::from(monitor.run(link)),
+        Err(e) => {
+            let mut bytes = Vec::new();
+            let ended = ToClient::Ended(e.report());
+            let told = vxn_proto::encode_message(&ended, &mut bytes).map_err(io::Error::other);
+            if let Err(e) = told.and_then(|()| link.write_all(&bytes)) {
+                tracing::debug!("the command is gone: {e}");
+            }
+            ExitCode::from(ENGINE_FAILED)
         }
     }
 }
 
-/// The DomU could not be destroyed.
-struct Leftover(Error);
+/// A monitor that has its container for itself.
+struct Monitor {
+    order: Order,
+    store: Containers,
+    entry: Entry,
+    desk: Desk,
+}
 
-fn with_domain(plan: &Plan, inlets: &Inlets<'_>) -> Result<Result<Report, Error>, Leftover> {
-    let created = Ctx::open().map_err(Error::from).and_then(|ctx| {
-        let domid = create(&ctx, plan)?;
-        Ok((ctx, domid))
-    });
-    let (ctx, domid) = match created {
-        Ok(created) => created,
-        Err(e) => return Ok(Err(e)),
+impl Monitor {
+    /// Takes the container, which may have to be created first. Nothing is left
+    /// behind by a failure.
+    fn new(order: Order) -> Result<Monitor, Error> {
+        let signals = signal_fd(&[]).map_err(|e| io_error("signals")(e.into()))?;
+        let plan = &order.plan;
+        let store = Containers::new(&plan.root);
+        let entry = Journal::open(&plan.run)?.enter(&plan.definition.id)?;
+        match Monitor::open(&order, &store, &entry, signals) {
+            Ok(desk) => Ok(Monitor { order, store, entry, desk }),
+            Err(e) => {
+                entry.remove()?;
+                Err(e)
+            }
+        }
+    }
+
+    fn open(
+        order: &Order,
+        store: &Containers,
+        entry: &Entry,
+        signals: SignalFd,
+    ) -> Result<Desk, Error> {
+        let definition = &order.plan.definition;
+        // From here on, the container is what a killed monitor leaves behind.
+        entry.record(&order.plan.record())?;
+        if order.create {
+            store.add(definition)?;
+        }
+        let clients = Clients::listen(&control::socket(entry.path()));
+        let clients = clients.map_err(io_error("the monitor's socket"))?;
+        let log = log::directory(&store.home(&definition.id));
+        let log = Writer::open(&log, definition.log).map_err(io_error("the container's log"))?;
+        Ok(Desk::new(clients, signals, log, entry.path().to_owned()))
+    }
+
+    /// Runs the container to its end, and tells everybody. Returns its code.
+    fn run(mut self, link: UnixStream) -> u8 {
+        let size = self.welcome(link);
+        let plan = &mut self.order.plan;
+        let outcome = life::all(plan, &mut self.desk, &self.entry, &self.store, size);
+        let Outcome { report, leftover } = outcome;
+        let (desk, entry) = (self.desk, self.entry);
+        if let Err(e) = settle(&self.store, &self.order.plan, &report, &desk) {
+            tracing::error!("{e}");
+        }
+        // What could not be destroyed is the next command's: the entry stays.
+        if !leftover {
+            if let Err(e) = entry.remove() {
+                tracing::error!("{e}");
+            }
+        }
+        let code = report.code;
+        let mut clients = desk.clients;
+        let ended = ToClient::Ended(report);
+        clients.ids().into_iter().for_each(|id| clients.tell(id, &ended));
+        clients.finish();
+        code
+    }
+
+    /// Makes the command that has started the monitor the first client.
+    fn welcome(&mut self, link: UnixStream) -> Option<vxn_proto::WindowSize> {
+        let front = match self.desk.clients.adopt(link) {
+            Ok(front) => front,
+            Err(e) => {
+                tracing::error!("the link to the command: {e}");
+                return None;
+            }
+        };
+        self.desk.front = Some(front);
+        match self.order.attach {
+            Attach::Detached => None,
+            Attach::Inherited => {
+                self.desk.inherited = true;
+                None
+            }
+            Attach::Carried { stdin, size } => {
+                self.desk.watchers.insert(front, stdin);
+                size
+            }
+        }
+    }
+}
+
+/// Writes down how it ended; a `--rm` container goes altogether.
+fn settle(
+    store: &Containers,
+    plan: &Plan,
+    report: &Report,
+    desk: &Desk,
+) -> Result<(), store::Error> {
+    let id = &plan.definition.id;
+    if plan.definition.remove {
+        return store.remove(id);
+    }
+    let live = desk.live();
+    let ended = Ended {
+        code: report.code,
+        error: report.error.clone(),
+        started: live.started,
+        finished: Timestamp::now(),
+        restarts: live.restarts,
+        by_user: desk.by_user,
     };
-    let result = attend(&ctx, plan, domid, inlets);
-    match ctx.destroy(domid) {
-        Ok(()) => Ok(result),
-        Err(e) => Err(Leftover(e.into())),
-    }
-}
-
-/// Creates the DomU, paused.
-fn create(ctx: &Ctx, plan: &Plan) -> Result<DomId, Error> {
-    let config = plan.domain(&ctx.host()?)?;
-    check_memory(ctx, &config)?;
-    Ok(ctx.create_paused(&config)?)
-}
-
-fn check_memory(ctx: &Ctx, config: &DomainConfig) -> Result<(), Error> {
-    let need = ctx.need_memory_kib(config)?;
-    let free = ctx.free_memory_kib()?;
-    if need > free {
-        return Err(Error::Memory { need: need.div_ceil(1024), free: free / 1024 });
-    }
-    Ok(())
-}
-
-/// Brings the DomU to life and stays with it to the end.
-fn attend(ctx: &Ctx, plan: &Plan, domid: DomId, inlets: &Inlets<'_>) -> Result<Report, Error> {
-    let channel = Channel::serve(domid.0)?;
-    let tty = ctx.console_tty(domid)?;
-    let console = ConsoleLog::open(&tty).map_err(io_error("the DomU's console"))?;
-    let _death = ctx.watch_death(domid)?;
-    let attendance = Attendance::new(plan, ctx, domid, channel, console)
-        .map_err(io_error("the streams of the container"))?;
-    ctx.unpause(domid)?;
-    Ok(attendance.run(inlets))
+    store.record(id, &Recorded::Exited(ended))
 }

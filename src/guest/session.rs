@@ -26,6 +26,9 @@ pub enum Error {
     /// A message that makes no sense now.
     #[error("the guest broke the protocol: {0} out of turn")]
     OutOfTurn(&'static str),
+    /// Every number for a process is taken.
+    #[error("too many processes run in the container")]
+    TooMany,
     /// What is to be started does not fit into a message.
     #[error("the arguments and the environment are too long: {0}")]
     TooLong(vxn_proto::Error),
@@ -43,6 +46,8 @@ pub enum Event {
     Started(ProcessId),
     /// The process could not be started.
     StartFailed {
+        /// Which one; its id is free again.
+        process: ProcessId,
         /// What kind of failure.
         reason: StartFailure,
         /// The guest's words.
@@ -138,9 +143,10 @@ impl Session {
     /// Starts a process.
     ///
     /// # Errors
-    /// [`Error::TooLong`] when arguments and environment exceed a message.
+    /// [`Error::TooLong`] when arguments and environment exceed a message,
+    /// [`Error::TooMany`].
     pub fn start(&mut self, spec: ProcessSpec) -> Result<ProcessId, Error> {
-        let process = ProcessId(self.next);
+        let process = self.free_id().ok_or(Error::TooMany)?;
         let state = Process {
             running: true,
             stdin: spec.stdin.then(SendWindow::new),
@@ -149,9 +155,15 @@ impl Session {
         };
         let start = ToGuest::Start { process, spec };
         vxn_proto::encode_message(&start, &mut self.outbox).map_err(Error::TooLong)?;
-        self.next = self.next.wrapping_add(1);
+        self.next = process.0.wrapping_add(1);
         self.processes.insert(process, state);
         Ok(process)
+    }
+
+    /// A number that no process has, the one after the last first.
+    fn free_id(&self) -> Option<ProcessId> {
+        let mut ids = (0..=u16::MAX).map(|n| ProcessId(self.next.wrapping_add(n)));
+        ids.find(|id| !self.processes.contains_key(id))
     }
 
     /// Sends a signal to a process; without effect once it has exited.
@@ -191,6 +203,11 @@ impl Session {
         self.tell(&ToGuest::HangUp { stream })
     }
 
+    /// Has the guest kill what runs, write back what it holds, and power off.
+    pub fn power_off(&mut self) -> Result<(), Error> {
+        self.tell(&ToGuest::PowerOff)
+    }
+
     /// Says that `bytes` of output have been handed on, which lets the guest
     /// send more.
     pub fn consumed(&mut self, stream: StreamId, bytes: usize) -> Result<(), Error> {
@@ -214,6 +231,7 @@ impl Session {
             Frame::Eof { stream } => {
                 let window = self.open_output(stream)?.take();
                 window.ok_or(Error::OutOfTurn("end of output"))?;
+                self.forget(stream.process);
                 Ok(Some(Event::OutputEnd(stream)))
             }
         }
@@ -238,10 +256,11 @@ impl Session {
             ToHost::StartFailed { process, reason, message } => {
                 self.running(process, "StartFailed")?;
                 self.processes.remove(&process);
-                Ok(Some(Event::StartFailed { reason, message }))
+                Ok(Some(Event::StartFailed { process, reason, message }))
             }
             ToHost::Exited { process, status } => {
                 self.running(process, "Exited")?.running = false;
+                self.forget(process);
                 Ok(Some(Event::Exited { process, status }))
             }
             ToHost::Window { stream, bytes } => {
@@ -253,6 +272,14 @@ impl Session {
                 Ok(None)
             }
             ToHost::Failed { message } => Ok(Some(Event::Failed(message))),
+        }
+    }
+
+    /// A process that has ended, with all of its output, is no more.
+    fn forget(&mut self, process: ProcessId) {
+        let ended = |p: &Process| !p.running && p.stdout.is_none() && p.stderr.is_none();
+        if self.processes.get(&process).is_some_and(ended) {
+            self.processes.remove(&process);
         }
     }
 
@@ -291,9 +318,9 @@ mod tests {
 
     fn running(stdin: bool) -> (Session, ProcessId) {
         let mut session = Session::new();
-        let hello = ToHost::Hello { min: 1, max: 1, kernel: "6.1".into() };
+        let hello = ToHost::Hello { min: 2, max: 2, kernel: "6.1".into() };
         let event = session.receive(Frame::Message(hello)).unwrap();
-        assert_eq!(event, Some(Event::Hello { version: 1 }));
+        assert_eq!(event, Some(Event::Hello { version: 2 }));
         let process = session.start(spec(stdin)).unwrap();
         (session, process)
     }
@@ -337,6 +364,22 @@ mod tests {
     }
 
     #[test]
+    fn a_process_that_is_over_leaves_nothing() {
+        let (mut session, main) = running(false);
+        for _ in 0..=u16::MAX {
+            let process = session.start(spec(true)).unwrap();
+            assert_ne!(process, main);
+            for stream in [StreamId::stdout(process), StreamId::stderr(process)] {
+                session.receive(Frame::Eof { stream }).unwrap();
+            }
+            let exited = ToHost::Exited { process, status: ExitStatus::Code(0) };
+            session.receive(Frame::Message(exited)).unwrap();
+            session.outbox().clear();
+        }
+        assert_eq!(session.processes.len(), 1);
+    }
+
+    #[test]
     fn what_comes_out_of_turn_is_refused() {
         let (mut session, process) = running(false);
         let other = ProcessId(9);
@@ -349,7 +392,7 @@ mod tests {
         session.receive(end.clone()).unwrap();
         assert!(session.receive(end).is_err());
         assert!(session.receive(Frame::Message(ToHost::Configured)).is_err());
-        let hello = ToHost::Hello { min: 1, max: 1, kernel: String::new() };
+        let hello = ToHost::Hello { min: 2, max: 2, kernel: String::new() };
         assert!(session.receive(Frame::Message(hello)).is_err());
     }
 }

@@ -144,16 +144,26 @@ impl Ctx {
         fds: [BorrowedFd<'_>; N],
         timeout: Option<Duration>,
     ) -> Result<[bool; N]> {
-        let ours =
-            fds.map(|fd| libc::pollfd { fd: fd.as_raw_fd(), events: libc::POLLIN, revents: 0 });
-        let mut all = ours.to_vec();
-        let wanted = self.before_poll(&mut all)?;
-        let timeout = [timeout, wanted].into_iter().flatten().min();
-        if !ffi::poll(&mut all, timeout).map_err(Error::Poll)? {
-            return Ok([false; N]);
-        }
-        self.after_poll(&all[N..]);
+        let mut all = fds
+            .map(|fd| libc::pollfd { fd: fd.as_raw_fd(), events: libc::POLLIN, revents: 0 })
+            .to_vec();
+        self.poll_any(&mut all, timeout)?;
         Ok(std::array::from_fn(|i| all[i].revents != 0))
+    }
+
+    /// The same for any number of descriptors and any events of poll(2), whose
+    /// results are left in `fds`.
+    pub fn poll_any(&self, fds: &mut Vec<libc::pollfd>, timeout: Option<Duration>) -> Result<()> {
+        let ours = fds.len();
+        let wanted = self.before_poll(fds)?;
+        let timeout = [timeout, wanted].into_iter().flatten().min();
+        if ffi::poll(fds, timeout).map_err(Error::Poll)? {
+            self.after_poll(&fds[ours..]);
+        } else {
+            fds.iter_mut().for_each(|fd| fd.revents = 0);
+        }
+        fds.truncate(ours);
+        Ok(())
     }
 
     /// The next event that has happened, without waiting (`libxl_event_check`).

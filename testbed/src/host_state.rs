@@ -20,6 +20,7 @@ const KINDS: &[(&str, &str)] = &[
     ("domain in xenstore", "xenstore-list /local/domain; xenstore-list /libxl; xenstore-list /vm"),
     ("file of libxl", "find /var/lib/xen -type f"),
     ("file of vxn", "find /run/vxn /var/lib/vxn/tmp -mindepth 1"),
+    ("container", "find /var/lib/vxn/containers /var/lib/vxn/names -mindepth 1 -maxdepth 1"),
     ("nftables table", "nft list tables"),
     ("process", "ps -C vxn,vxn-hotplug,xl,skopeo,sqfstar -o pid=,args="),
 ];

@@ -63,7 +63,9 @@ impl Alone<'_> {
     }
 }
 
-/// `vxn run` with small memory, so that many fit.
+/// `vxn run` with small memory, so that many fit, of a container that leaves
+/// nothing.
 fn vxn<'a, const N: usize>(dom0: &'a Dom0, args: [&str; N]) -> Command<'a> {
-    dom0.command(["vxn", "run", "-m", "160M"]).args(args).timeout(PATIENCE)
+    let rm = (!args.contains(&"--rm")).then_some("--rm");
+    dom0.command(["vxn", "run", "-m", "160M"]).args(rm).args(args).timeout(PATIENCE)
 }

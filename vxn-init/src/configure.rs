@@ -36,7 +36,7 @@ const CLOCK_TOLERANCE: Duration = Duration::from_millis(500);
 ///
 /// # Errors
 /// The kernel's; a disk that is not there.
-pub fn apply(configure: &Configure, modules: &mut Modules, disks: Disks) -> Result<Container> {
+pub fn apply(configure: &Configure, modules: &mut Modules, mut disks: Disks) -> Result<Container> {
     // First of all: whatever asks for random numbers waits for them otherwise.
     seed(&configure.entropy.0)?;
     set_clock(configure.time)?;
@@ -44,9 +44,10 @@ pub fn apply(configure: &Configure, modules: &mut Modules, disks: Disks) -> Resu
         .context("create a socket")?;
     sys::set_loopback_up(socket.as_fd()).context("bring the loopback interface up")?;
     let run = Path::new(RUN);
-    let root = mount_root(&configure.root, run, modules, disks)?;
+    let root = mount_root(&configure.root, run, modules, &mut disks)?;
     write_names(&root, &configure.hostname)?;
-    Container::new(root.path(), &run.join("state"), &configure.hostname)
+    let state = run.join("state");
+    Container::new(root.path(), &state, &configure.hostname, configure.container.clone())
 }
 
 fn seed(entropy: &[u8]) -> Result<()> {
@@ -62,8 +63,8 @@ fn set_clock(time: Duration) -> Result<()> {
     clock_settime(ClockId::CLOCK_REALTIME, TimeSpec::from_duration(time)).context("set the clock")
 }
 
-/// Mounts the disk read-only and a tmpfs for what is written over it.
-fn mount_root(root: &Root, run: &Path, modules: &mut Modules, disks: Disks) -> Result<Rootfs> {
+/// Mounts the disk read-only and the writable layer over it.
+fn mount_root(root: &Root, run: &Path, modules: &mut Modules, disks: &mut Disks) -> Result<Rootfs> {
     let [lower, layer, merged] = ["lower", "layer", "root"].map(|name| run.join(name));
     for dir in [&lower, &layer, &merged] {
         fs::create_dir_all(dir).context(format_args!("create {}", dir.display()))?;
@@ -75,18 +76,15 @@ fn mount_root(root: &Root, run: &Path, modules: &mut Modules, disks: Disks) -> R
     };
     modules.load(module)?;
     modules.load("overlay")?;
-    let disk = Path::new("/dev").join(&root.device);
-    disks.wait(&disk)?;
-    mount(Some(&disk), &lower, Some(kind), MsFlags::MS_RDONLY, None::<&str>)
-        .context(format_args!("mount {} as {kind}", disk.display()))?;
-
-    let Writable::Tmpfs { size_bytes } = root.writable;
-    let size = size_bytes.map_or(String::from("mode=755"), |size| format!("mode=755,size={size}"));
-    mount_at("tmpfs", &layer, MsFlags::empty(), &size)?;
+    let disk = disks.wait(&root.device)?;
+    mount_disk(&disk, &lower, kind, MsFlags::MS_RDONLY)?;
+    mount_layer(&root.writable, &layer, modules, disks)?;
     let (upper, work) = (layer.join("upper"), layer.join("work"));
-    fs::create_dir(&upper).context("create the writable layer")?;
-    fs::create_dir(&work).context("create the writable layer")?;
-    same_owner(&lower, &upper).context("copy the root directory's owner")?;
+    if !upper.exists() {
+        fs::create_dir(&upper).context("create the writable layer")?;
+        same_owner(&lower, &upper).context("copy the root directory's owner")?;
+    }
+    fs::create_dir_all(&work).context("create the writable layer")?;
     let options = format!(
         "lowerdir={},upperdir={},workdir={}",
         lower.display(),
@@ -95,6 +93,31 @@ fn mount_root(root: &Root, run: &Path, modules: &mut Modules, disks: Disks) -> R
     );
     mount_at("overlay", &merged, MsFlags::empty(), &options)?;
     Rootfs::open(&merged)
+}
+
+/// Mounts what the container writes to.
+fn mount_layer(
+    writable: &Writable,
+    layer: &Path,
+    modules: &mut Modules,
+    disks: &mut Disks,
+) -> Result<()> {
+    match writable {
+        Writable::Tmpfs { size_bytes } => {
+            let size = size_bytes.map_or(String::new(), |size| format!(",size={size}"));
+            mount_at("tmpfs", layer, MsFlags::empty(), &format!("mode=755{size}"))
+        }
+        Writable::Disk { device } => {
+            modules.load("ext4")?;
+            let disk = disks.wait(device)?;
+            mount_disk(&disk, layer, "ext4", MsFlags::empty())
+        }
+    }
+}
+
+fn mount_disk(disk: &Path, target: &Path, kind: &str, flags: MsFlags) -> Result<()> {
+    mount(Some(disk), target, Some(kind), flags, None::<&str>)
+        .context(format_args!("mount {} as {kind}", disk.display()))
 }
 
 /// The writable layer's top directory is the one that the container sees as `/`.

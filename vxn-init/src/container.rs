@@ -12,11 +12,12 @@ use std::{
 };
 
 use libcontainer::{
-    container::builder::ContainerBuilder, oci_spec::runtime::Process as OciProcess,
+    container::builder::ContainerBuilder,
+    oci_spec::runtime::{Process as OciProcess, Spec},
     syscall::syscall::SyscallType,
 };
 use nix::{sched::CloneFlags, sys::signal::Signal, unistd::Pid};
-use vxn_proto::{ProcessSpec, StartFailure};
+use vxn_proto::{Container as Settings, ProcessSpec, StartFailure};
 
 use crate::{
     Error, Result,
@@ -37,6 +38,7 @@ const ID: &str = "container";
 pub struct Container {
     root: Rootfs,
     hostname: String,
+    settings: Settings,
     /// Directory of ours for libcontainer's bundle and state.
     state: PathBuf,
     reaper: Pid,
@@ -74,13 +76,13 @@ impl Container {
     ///
     /// # Errors
     /// The kernel's, on the namespace and the files.
-    pub fn new(root: &Path, state: &Path, hostname: &str) -> Result<Self> {
+    pub fn new(root: &Path, state: &Path, hostname: &str, settings: Settings) -> Result<Self> {
         let root = Rootfs::open(root)?;
         fs::create_dir_all(state).context(format_args!("create {}", state.display()))?;
         let reaper = sys::fork(CloneFlags::CLONE_NEWPID, || sys::idle())
             .context("create a pid namespace")?;
         let (hostname, state) = (hostname.to_owned(), state.to_owned());
-        Ok(Self { root, hostname, state, reaper, main: None, gone: false })
+        Ok(Self { root, hostname, settings, state, reaper, main: None, gone: false })
     }
 
     /// Starts a process and returns once it executes its program.
@@ -102,7 +104,7 @@ impl Container {
             let ends = pending.complete()?;
             return started(report, &name, pid, ends);
         }
-        let config = spec::container(self.root.path(), &self.hostname, plan.process, self.reaper)?;
+        let config = self.configuration(plan.process)?;
         config.save(self.state.join("config.json")).map_err(|error| explain(&error))?;
         let started = self.create(builder).and_then(|(pid, mut container)| {
             let ends = pending.complete()?;
@@ -159,6 +161,16 @@ impl Container {
             args: spec::arguments(spec)?,
             env: spec::environment(spec, &self.hostname, &user)?,
         })
+    }
+
+    /// The whole configuration, with its first process.
+    fn configuration(&self, process: OciProcess) -> Result<Spec> {
+        // Over a root that cannot be written to, nobody could make them later.
+        for tmpfs in &self.settings.tmpfs {
+            self.root.create_dir_all(Path::new(&tmpfs.path))?;
+        }
+        let (root, hostname) = (self.root.path(), self.hostname.as_str());
+        spec::container(root, hostname, &self.settings, process, self.reaper)
     }
 
     fn builder(&self) -> Result<ContainerBuilder> {

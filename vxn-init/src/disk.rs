@@ -1,8 +1,9 @@
-//! Waiting for a disk.
+//! Waiting for disks.
 
 use std::{
+    collections::BTreeSet,
     os::fd::{AsFd, AsRawFd, OwnedFd},
-    path::Path,
+    path::{Path, PathBuf},
     time::{Duration, Instant},
 };
 
@@ -35,7 +36,10 @@ const MAX_UEVENT: usize = 4096;
 #[derive(Debug)]
 pub struct Disks {
     uevents: OwnedFd,
-    driver: Loading,
+    /// `None` once it is loaded.
+    driver: Option<Loading>,
+    /// Names of the disks that the kernel has announced.
+    announced: BTreeSet<String>,
 }
 
 impl Disks {
@@ -46,14 +50,21 @@ impl Disks {
         let uevents = socket(AddressFamily::Netlink, SockType::Datagram, flags, protocol)
             .context("create a socket for uevents")?;
         bind(uevents.as_raw_fd(), &NetlinkAddr::new(0, 1)).context("listen to uevents")?;
-        Ok(Self { uevents, driver: modules.load_in_background(DRIVER)? })
+        let driver = Some(modules.load_in_background(DRIVER)?);
+        Ok(Self { uevents, driver, announced: BTreeSet::new() })
     }
 
-    /// Waits for the disk with the node `path`.
-    pub fn wait(self, path: &Path) -> Result<()> {
+    /// Waits for the disk that the guest calls `name`; returns its node.
+    pub fn wait(&mut self, name: &str) -> Result<PathBuf> {
+        let path = Path::new("/dev").join(name);
         let shown = path.display();
         let deadline = Instant::now() + PATIENCE;
         loop {
+            self.listen();
+            if self.announced.contains(name) {
+                return Ok(path);
+            }
+            let Some(driver) = &self.driver else { break };
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() {
                 return Err(Error::Other(format!(
@@ -61,43 +72,44 @@ impl Disks {
                     PATIENCE.as_secs()
                 )));
             }
-            let mut fds = [self.driver.as_fd(), self.uevents.as_fd()]
-                .map(|fd| PollFd::new(fd, PollFlags::POLLIN));
+            let mut fds =
+                [driver.as_fd(), self.uevents.as_fd()].map(|fd| PollFd::new(fd, PollFlags::POLLIN));
             match poll(&mut fds, PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX)) {
                 Ok(_) | Err(Errno::EINTR) => {}
                 Err(error) => return Err(error).context(format_args!("wait for {shown}")),
             }
-            if self.announced(path) {
-                return Ok(());
-            }
             if fds[0].any().unwrap_or(false) {
-                break;
+                self.driver.take().map_or(Ok(()), Loading::finish)?;
             }
         }
-        self.driver.finish()?;
-        if path.exists() { Ok(()) } else { Err(Error::Other(format!("there is no disk {shown}"))) }
+        if path.exists() {
+            Ok(path)
+        } else {
+            Err(Error::Other(format!("there is no disk {shown}")))
+        }
     }
 
-    /// Whether the kernel has announced a disk since the last look.
-    fn announced(&self, path: &Path) -> bool {
+    /// Notes the disks that the kernel has announced since the last look.
+    fn listen(&mut self) {
         let mut event = [0; MAX_UEVENT];
         loop {
             match recv(self.uevents.as_raw_fd(), &mut event, MsgFlags::empty()) {
-                Ok(length) if is_new(&event[..length], path) => return true,
-                Ok(_) | Err(Errno::EINTR) => {}
+                Ok(length) => self.announced.extend(new_device(&event[..length])),
+                Err(Errno::EINTR) => {}
                 // Nothing more, or some were lost: the driver's word will do.
-                Err(_) => return false,
+                Err(_) => return,
             }
         }
     }
 }
 
-/// Whether a uevent announces the device with the node `path`. It is a list of
-/// strings, each ended by NUL.
-fn is_new(event: &[u8], path: &Path) -> bool {
-    let name = path.file_name().unwrap_or_default().as_encoded_bytes();
-    let has = |wanted: &[u8]| event.split(|byte| *byte == 0).any(|field| field == wanted);
-    has(b"ACTION=add") && has(&[b"DEVNAME=", name].concat())
+/// The name of the device that a uevent announces. It is a list of strings, each
+/// ended by NUL.
+fn new_device(event: &[u8]) -> Option<String> {
+    let mut fields = event.split(|byte| *byte == 0);
+    fields.clone().any(|field| field == b"ACTION=add").then_some(())?;
+    let name = fields.find_map(|field| field.strip_prefix(b"DEVNAME="))?;
+    Some(String::from_utf8_lossy(name).into_owned())
 }
 
 #[cfg(test)]
@@ -105,13 +117,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_the_disk_itself_is_new() {
-        let path = Path::new("/dev/xvda");
+    fn only_what_is_added_is_new() {
         let event = b"add@/devices/vbd-51712/block/xvda\0ACTION=add\0DEVNAME=xvda\0SEQNUM=7\0";
-        assert!(is_new(event, path));
-        assert!(!is_new(event, Path::new("/dev/xvdb")));
-        assert!(!is_new(b"add@/x/xvda1\0ACTION=add\0DEVNAME=xvda1\0", path));
-        assert!(!is_new(b"remove@/x/xvda\0ACTION=remove\0DEVNAME=xvda\0", path));
-        assert!(!is_new(b"", path));
+        assert_eq!(new_device(event).as_deref(), Some("xvda"));
+        assert_eq!(
+            new_device(b"add@/x/xvda1\0ACTION=add\0DEVNAME=xvda1\0").as_deref(),
+            Some("xvda1")
+        );
+        assert_eq!(new_device(b"remove@/x/xvda\0ACTION=remove\0DEVNAME=xvda\0"), None);
+        assert_eq!(new_device(b"add@/module/x\0ACTION=add\0"), None);
+        assert_eq!(new_device(b""), None);
     }
 }

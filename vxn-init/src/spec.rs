@@ -17,7 +17,7 @@ use libcontainer::oci_spec::{
     },
 };
 use nix::unistd::Pid;
-use vxn_proto::ProcessSpec;
+use vxn_proto::{Container as Settings, ProcessSpec, Tmpfs};
 
 use crate::{Error, Result, rootfs::normalize, user::User};
 
@@ -71,15 +71,21 @@ pub fn process(spec: &ProcessSpec, cwd: &Path, user: &User) -> Result<Process> {
 }
 
 /// The whole configuration. The pid namespace is the one that `reaper` leads.
-pub fn container(root: &Path, hostname: &str, process: Process, reaper: Pid) -> Result<Spec> {
+pub fn container(
+    root: &Path,
+    hostname: &str,
+    settings: &Settings,
+    process: Process,
+    reaper: Pid,
+) -> Result<Spec> {
     let build = || {
         let linux =
             LinuxBuilder::default().namespaces(namespaces(reaper)?).cgroups_path(CGROUP).build()?;
         SpecBuilder::default()
-            .root(RootBuilder::default().path(root).readonly(false).build()?)
+            .root(RootBuilder::default().path(root).readonly(settings.read_only).build()?)
             .hostname(hostname)
             .process(process)
-            .mounts(mounts())
+            .mounts(mounts(settings))
             .linux(linux)
             .build()
     };
@@ -114,8 +120,9 @@ fn namespaces(reaper: Pid) -> std::result::Result<Vec<LinuxNamespace>, OciSpecEr
     ])
 }
 
-/// The specification's default mounts, with docker's options for `/proc`.
-fn mounts() -> Vec<Mount> {
+/// The specification's default mounts, with docker's options for `/proc`, and
+/// the user's.
+fn mounts(settings: &Settings) -> Vec<Mount> {
     let mut mounts = get_default_mounts();
     for mount in &mut mounts {
         if mount.destination() == Path::new("/proc") {
@@ -123,7 +130,20 @@ fn mounts() -> Vec<Mount> {
             mount.set_options(Some(options.to_vec()));
         }
     }
+    mounts.extend(settings.tmpfs.iter().map(tmpfs));
     mounts
+}
+
+/// docker's options, which the user's come after.
+fn tmpfs(tmpfs: &Tmpfs) -> Mount {
+    let mut options = ["noexec", "nosuid", "nodev"].map(String::from).to_vec();
+    options.extend(tmpfs.options.iter().cloned());
+    let mut mount = Mount::default();
+    mount.set_destination(PathBuf::from(&tmpfs.path));
+    mount.set_typ(Some("tmpfs".into()));
+    mount.set_source(Some("tmpfs".into()));
+    mount.set_options(Some(options));
+    mount
 }
 
 /// The working directory as libcontainer wants it: absolute and UTF-8.
@@ -250,10 +270,22 @@ mod tests {
     #[test]
     fn the_configuration_names_the_namespace_to_join() {
         let process = process(&spec(&[]), Path::new("/"), &user(0)).unwrap();
-        let spec = container(Path::new("/root"), "box", process, Pid::from_raw(7)).unwrap();
+        let spec = container(
+            Path::new("/root"),
+            "box",
+            &Settings {
+                read_only: true,
+                tmpfs: vec![Tmpfs { path: "/t".into(), options: vec!["size=1m".into()] }],
+            },
+            process,
+            Pid::from_raw(7),
+        )
+        .unwrap();
         let json = libcontainer_json(&spec);
         assert!(json.contains("/proc/7/ns/pid"), "{json}");
         assert!(!json.contains("\"network\""), "{json}");
+        assert!(json.contains("\"size=1m\"") && json.contains("\"/t\""), "{json}");
+        assert!(spec.root().as_ref().unwrap().readonly().unwrap());
     }
 
     fn libcontainer_json(spec: &Spec) -> String {

@@ -11,11 +11,13 @@
 //! byte is kept, and nothing here panics on input. `docs/protocol.md` has the
 //! whole picture.
 
+mod container;
 mod frame;
 mod message;
 mod stream;
 mod window;
 
+pub use container::{Container, Tmpfs};
 pub use frame::{Decoder, Error, Frame, encode_data, encode_eof, encode_message};
 pub use message::{
     Configure, Entropy, ExitStatus, FileSystem, Message, ProcessSpec, Root, StartFailure, ToGuest,
@@ -25,10 +27,10 @@ pub use stream::{ProcessId, StreamId, StreamKind, UnknownStream};
 pub use window::{ReceiveWindow, SendWindow, Violation};
 
 /// The newest protocol version that this crate speaks.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 
 /// The oldest protocol version that this crate still speaks.
-pub const MIN_VERSION: u32 = 1;
+pub const MIN_VERSION: u32 = 2;
 
 /// Bytes of a frame's header: body length and stream, both `u32` little endian.
 pub const HEADER: usize = 8;

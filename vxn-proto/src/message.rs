@@ -8,7 +8,7 @@ use std::{fmt, time::Duration};
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
-use crate::{MAX_DATA, MIN_VERSION, ProcessId, StreamId, StreamKind, VERSION};
+use crate::{Container, MAX_DATA, MIN_VERSION, ProcessId, StreamId, StreamKind, VERSION};
 
 /// A control message of one direction, and what else travels that way.
 pub trait Message: Serialize + DeserializeOwned {
@@ -144,6 +144,8 @@ pub struct Configure {
     pub hostname: String,
     /// The container's root file system.
     pub root: Root,
+    /// Everything else about the container.
+    pub container: Container,
 }
 
 /// Random bytes, which never show up in a log.
@@ -179,12 +181,18 @@ pub enum FileSystem {
 }
 
 /// Where writes to the root file system go.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Writable {
     /// Into the guest's memory, gone with the guest.
     Tmpfs {
         /// Most bytes; `None` is the kernel's default, half the memory.
         size_bytes: Option<u64>,
+    },
+    /// Onto a disk that holds an ext4 file system and belongs to the container:
+    /// what is written there is found again at the next start.
+    Disk {
+        /// Name of the block device in the guest, `xvdb`.
+        device: String,
     },
 }
 
@@ -275,9 +283,10 @@ mod tests {
 
     #[test]
     fn the_newest_common_version_is_taken() {
-        assert_eq!(negotiate(1, 1), Ok(1));
+        assert_eq!(negotiate(2, 2), Ok(2));
         assert_eq!(negotiate(0, u32::MAX), Ok(VERSION));
-        assert_eq!(negotiate(2, 7), Err(VersionMismatch { min: 2, max: 7 }));
+        assert_eq!(negotiate(3, 7), Err(VersionMismatch { min: 3, max: 7 }));
+        assert_eq!(negotiate(1, 1), Err(VersionMismatch { min: 1, max: 1 }));
         assert_eq!(negotiate(0, 0), Err(VersionMismatch { min: 0, max: 0 }));
         assert_eq!(negotiate(1, 0), Err(VersionMismatch { min: 1, max: 0 }));
     }

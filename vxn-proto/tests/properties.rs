@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use proptest::{collection::vec, option, prelude::*};
 use vxn_proto::{
-    Configure, Entropy, ExitStatus, FileSystem, Frame, MAX_DATA, ProcessId, ProcessSpec,
-    ReceiveWindow, Root, SendWindow, StartFailure, StreamId, StreamKind, ToGuest, ToHost, WINDOW,
-    WindowSize, Writable,
+    Configure, Container, Entropy, ExitStatus, FileSystem, Frame, MAX_DATA, ProcessId, ProcessSpec,
+    ReceiveWindow, Root, SendWindow, StartFailure, StreamId, StreamKind, Tmpfs, ToGuest, ToHost,
+    WINDOW, WindowSize, Writable,
 };
 
 fn process() -> impl Strategy<Value = ProcessId> {
@@ -30,16 +30,23 @@ fn bytes() -> impl Strategy<Value = Vec<u8>> {
 
 fn configure() -> impl Strategy<Value = ToGuest> {
     let fs = prop::sample::select(&[FileSystem::SquashFs, FileSystem::Erofs, FileSystem::Ext4]);
-    let root =
-        (any::<String>(), fs, option::of(any::<u64>())).prop_map(|(device, fs, size_bytes)| Root {
-            device,
-            fs,
-            writable: Writable::Tmpfs { size_bytes },
-        });
-    (any::<u32>(), bytes(), any::<Duration>(), any::<String>(), root).prop_map(
-        |(version, entropy, time, hostname, root)| {
+    let writable = prop_oneof![
+        option::of(any::<u64>()).prop_map(|size_bytes| Writable::Tmpfs { size_bytes }),
+        any::<String>().prop_map(|device| Writable::Disk { device }),
+    ];
+    let root = (any::<String>(), fs, writable).prop_map(|(device, fs, writable)| Root {
+        device,
+        fs,
+        writable,
+    });
+    let tmpfs = (any::<String>(), vec(any::<String>(), 0..3))
+        .prop_map(|(path, options)| Tmpfs { path, options });
+    let container = (any::<bool>(), vec(tmpfs, 0..3))
+        .prop_map(|(read_only, tmpfs)| Container { read_only, tmpfs });
+    (any::<u32>(), bytes(), any::<Duration>(), any::<String>(), root, container).prop_map(
+        |(version, entropy, time, hostname, root, container)| {
             let entropy = Entropy(entropy);
-            ToGuest::Configure(Configure { version, entropy, time, hostname, root })
+            ToGuest::Configure(Configure { version, entropy, time, hostname, root, container })
         },
     )
 }

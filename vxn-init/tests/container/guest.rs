@@ -56,7 +56,19 @@ pub fn run(stdin: OwnedFd, dir: &Path) -> End {
     let socket = UnixStream::from(stdin);
     socket.set_nonblocking(true).unwrap();
     let mut channel = Channel::new(Socket(socket));
-    let container = Container::new(&dir.join("root"), &dir.join("state"), "box").unwrap();
+    let container = Container::new(
+        &dir.join("root"),
+        &dir.join("state"),
+        "box",
+        vxn_proto::Container {
+            read_only: false,
+            tmpfs: vec![vxn_proto::Tmpfs {
+                path: "/scratch".into(),
+                options: vec!["size=64k".into()],
+            }],
+        },
+    )
+    .unwrap();
     channel.configured().unwrap();
     Session::new(&mut channel, container).unwrap().run().unwrap()
 }

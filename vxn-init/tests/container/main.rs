@@ -32,6 +32,7 @@ const TESTS: &[Test] = &[
     ("processes_run_side_by_side", processes_run_side_by_side),
     ("the_end_of_the_main_process_is_the_end_of_all", the_end_of_the_main_process_is_the_end),
     ("user_directory_and_environment_are_dockers", user_directory_and_environment_are_dockers),
+    ("a_tmpfs_is_mounted_with_its_options", a_tmpfs_is_mounted_with_its_options),
     ("orphans_are_reaped", orphans_are_reaped),
     ("a_host_that_hangs_up_ends_the_guest", a_host_that_hangs_up_ends_the_guest),
 ];
@@ -244,6 +245,13 @@ fn user_directory_and_environment_are_dockers() {
     let text = text(&output.stdout);
     assert!(text.starts_with("CapEff:\t00000000a80425fb\n2\nbox\n"), "{text}");
     assert!(text.contains("\nnull\n") && !text.contains("\nxvda\n"), "{text}");
+}
+
+fn a_tmpfs_is_mounted_with_its_options() {
+    let output = Host::new().run(shell("grep ' /scratch ' /proc/mounts"));
+    let line = text(&output.stdout);
+    assert!(line.starts_with("tmpfs /scratch tmpfs rw,nosuid,nodev,noexec"), "{line}");
+    assert!(line.contains("size=64k"), "{line}");
 }
 
 fn orphans_are_reaped() {

@@ -1,0 +1,31 @@
+//! `vxn create`.
+
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use clap::Args;
+
+use super::engine::Engine;
+use super::prepare;
+use super::spec::SpecArgs;
+use crate::config::Settings;
+
+/// Create a container without starting it, and print its id.
+#[derive(Debug, Args)]
+#[command(
+    override_usage = "vxn create [OPTIONS] IMAGE [COMMAND] [ARG]...",
+    after_help = "Examples:\n  vxn create --name web nginx\n  vxn start web"
+)]
+pub struct CreateArgs {
+    #[command(flatten)]
+    spec: SpecArgs,
+}
+
+/// Creates a container.
+pub fn run(args: CreateArgs, settings: &Settings) -> anyhow::Result<ExitCode> {
+    let engine = Engine::new("create", settings)?;
+    let definition = prepare::definition(args.spec, settings)?;
+    engine.store.add(&definition)?;
+    writeln!(io::stdout(), "{}", definition.id)?;
+    Ok(ExitCode::SUCCESS)
+}

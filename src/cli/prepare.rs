@@ -1,0 +1,174 @@
+//! From flags and settings to a definition, and from there to a plan.
+
+use std::ffi::OsString;
+use std::os::unix::ffi::OsStringExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context, anyhow, bail};
+use jiff::Timestamp;
+use oci_spec::image::Config as ImageConfig;
+use vxn_proto::FileSystem;
+
+use super::env::environment;
+use super::failure::Hint;
+use super::spec::{self, SpecArgs};
+use crate::config::{Memory, Settings};
+use crate::container::definition::{DEFAULT_SIZE, Definition, ImageUse, Layer, Stop};
+use crate::container::log::LogOptions;
+use crate::container::plan::{Kernel, Plan, RootDisk};
+use crate::container::process::{self, ProcessRequest};
+use crate::container::restart::RestartPolicy;
+use crate::container::{ContainerId, names};
+use crate::image::{DiskFormat, Image, Progress, PullOptions, Reference, Store};
+use crate::kernel;
+use crate::libxl::Uuid;
+
+/// Less than this is no ext4 file system worth the name.
+const LEAST_STORAGE: Memory = Memory::from_mib(16);
+
+/// What a new container is to be. Its image is pulled when it is not there.
+pub fn definition(mut args: SpecArgs, settings: &Settings) -> anyhow::Result<Definition> {
+    check(&args)?;
+    let log = LogOptions::parse(args.log_driver.as_deref(), &args.log_opt);
+    let log = log.map_err(|e| anyhow!(e))?;
+    let mut words = std::mem::take(&mut args.words).into_iter();
+    let reference = words.next().unwrap_or_default();
+    let pull = PullOptions {
+        tls_verify: args.tls_verify,
+        authfile: args.authfile.clone(),
+        ..PullOptions::default()
+    };
+    let image = image(&reference, &settings.root.value, &pull)?;
+    let config = image.config.config().as_ref();
+    let id = ContainerId::random().context("cannot make an id")?;
+    let hostname = args.hostname.clone().unwrap_or_else(|| id.short().to_owned());
+    let process = request(&mut args, words.map(OsString::into_vec).collect())?;
+    let name = args.name.clone().map_or_else(names::random, Ok).context("cannot make a name")?;
+    Ok(Definition {
+        id,
+        name,
+        created: Timestamp::now(),
+        image: ImageUse {
+            reference: reference.to_string_lossy().into_owned(),
+            digest: image.digest.to_string(),
+        },
+        process: process::merge(process, config, &hostname)?.into(),
+        stop: stop(&args, config),
+        root_disk: root_disk(image),
+        hostname,
+        guest_type: args.guest_type.unwrap_or(settings.guest_type.value),
+        memory_kib: args.memory.unwrap_or(settings.memory.value).kib(),
+        vcpus: args.cpus.unwrap_or(settings.vcpus.value),
+        kernel: args.kernel.as_deref().map(absolute).transpose()?,
+        initramfs: args.initramfs.as_deref().map(absolute).transpose()?,
+        timeout: args.timeout,
+        remove: args.rm,
+        layer: layer(&args),
+        read_only: args.read_only,
+        tmpfs: args.tmpfs,
+        restart: args.restart,
+        log,
+    })
+}
+
+/// What cannot go together, or cannot be.
+fn check(args: &SpecArgs) -> anyhow::Result<()> {
+    if args.rm && args.restart != RestartPolicy::No {
+        bail!("--rm and --restart cannot go together: what is removed is not started again");
+    }
+    if args.storage_size < LEAST_STORAGE {
+        bail!("--storage-size {} is less than {LEAST_STORAGE}", args.storage_size);
+    }
+    Ok(())
+}
+
+/// What the user asks of the process.
+fn request(args: &mut SpecArgs, command: Vec<Vec<u8>>) -> anyhow::Result<ProcessRequest> {
+    Ok(ProcessRequest {
+        command,
+        entrypoint: args.entrypoint.take().map(OsString::into_vec),
+        env: environment(&args.env_file, &args.env)?,
+        workdir: args.workdir.take().map(OsString::into_vec),
+        user: args.user.take(),
+        stdin: args.interactive,
+        tty: args.tty.then_some(DEFAULT_SIZE),
+    })
+}
+
+/// The user's word on how to stop, then the image's, then docker's.
+fn stop(args: &SpecArgs, config: Option<&ImageConfig>) -> Stop {
+    let default = Stop::default();
+    let of_image = config.and_then(|config| config.stop_signal().as_deref());
+    let of_image = of_image.and_then(|signal| spec::signal(signal).ok());
+    Stop {
+        signal: args.stop_signal.or(of_image).unwrap_or(default.signal),
+        seconds: args.stop_timeout.unwrap_or(default.seconds),
+    }
+}
+
+/// A disk is for what is to be found again.
+fn layer(args: &SpecArgs) -> Layer {
+    if args.rm || args.read_only {
+        return Layer::Memory;
+    }
+    Layer::Disk { bytes: args.storage_size.bytes() }
+}
+
+/// A container's next life on this host.
+pub fn plan(definition: Definition, settings: &Settings) -> anyhow::Result<Plan> {
+    let initramfs = present(
+        definition.initramfs.as_ref().unwrap_or(&settings.initramfs.value),
+        "the guest's initramfs",
+        "build one with `cargo xtask initramfs`, or name one with --initramfs",
+    )?;
+    let hotplug = present(&settings.hotplug.value, "vxn's hotplug program", "install vxn whole")?;
+    let kernel = definition.kernel.as_ref().unwrap_or(&settings.kernel.value);
+    let kernel = guest_kernel(kernel, settings)?;
+    Ok(Plan {
+        definition,
+        uuid: Uuid::random(),
+        kernel,
+        initramfs,
+        hotplug,
+        boot_timeout: Duration::from_secs(settings.boot_timeout.value),
+        root: settings.root.value.clone(),
+        run: settings.run.value.clone(),
+    })
+}
+
+fn absolute(path: &Path) -> anyhow::Result<PathBuf> {
+    std::path::absolute(path).with_context(|| format!("cannot find {}", path.display()))
+}
+
+/// The image from the store, pulled first when it is not there.
+fn image(reference: &OsString, root: &Path, pull: &PullOptions) -> anyhow::Result<Image> {
+    let text = reference.to_str().with_context(|| format!("{reference:?} is not an image"))?;
+    let reference = Reference::parse(text)?;
+    let store = Store::open(root)?;
+    if let Some(image) = store.find(&reference)? {
+        return Ok(image);
+    }
+    let mut progress = |step: Progress| eprintln!("{step}");
+    Ok(store.get(&reference, pull, &mut progress)?)
+}
+
+fn root_disk(image: Image) -> RootDisk {
+    let fs = match image.root_disk.format {
+        DiskFormat::SquashFs => FileSystem::SquashFs,
+    };
+    RootDisk { path: image.root_disk.path, fs }
+}
+
+fn guest_kernel(source: &Path, settings: &Settings) -> anyhow::Result<Kernel> {
+    let path = present(source, "the guest's kernel", "name one with --kernel")?;
+    let info = kernel::prepare(&path, &settings.kernels(), &settings.tmp())?;
+    Ok(Kernel { path: info.path, pv: info.pv, pvh: info.pvh })
+}
+
+/// The absolute path of a file that has to be there.
+fn present(path: &Path, what: &str, hint: &str) -> anyhow::Result<PathBuf> {
+    path.canonicalize()
+        .with_context(|| format!("cannot find {what} at {}", path.display()))
+        .context(Hint(hint.to_owned()))
+}

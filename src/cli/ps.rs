@@ -1,0 +1,260 @@
+//! `vxn ps`.
+
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use anyhow::{anyhow, bail};
+use clap::Args;
+use comfy_table::{Table, presets};
+use jiff::Timestamp;
+use serde::Serialize;
+
+use super::engine::Engine;
+use super::format;
+use crate::config::Settings;
+use crate::container::condition::{Condition, Phase};
+use crate::container::definition::{Definition, Text};
+
+/// List containers.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  vxn ps\n  vxn ps -a -f status=exited -f exited=0\n  \
+                        vxn ps --format '{Names}\\t{Status}'")]
+pub struct PsArgs {
+    /// Those that do not run too.
+    #[arg(short, long)]
+    all: bool,
+    /// Only their ids.
+    #[arg(short, long)]
+    quiet: bool,
+    /// Only those with id=, name=, status=, exited= or ancestor= so.
+    #[arg(short, long, value_name = "KEY=VALUE")]
+    filter: Vec<String>,
+    /// A line like '{ID} {Names}' for each, in place of the table.
+    #[arg(long, value_name = "TEXT", conflicts_with = "json")]
+    format: Option<String>,
+    /// A line of JSON for each.
+    #[arg(long)]
+    json: bool,
+    /// Show ids and commands whole.
+    #[arg(long)]
+    no_trunc: bool,
+    /// Only the last that was created.
+    #[arg(short, long)]
+    latest: bool,
+    /// Only so many of the last that were created.
+    #[arg(short = 'n', long, value_name = "N", conflicts_with = "latest")]
+    last: Option<usize>,
+}
+
+/// A line, with docker's names for its fields.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Row {
+    #[serde(rename = "ID")]
+    id: String,
+    image: String,
+    command: String,
+    created_at: String,
+    running_for: String,
+    status: String,
+    state: &'static str,
+    names: String,
+    domid: Option<u32>,
+}
+
+/// Lists containers.
+pub fn run(args: &PsArgs, settings: &Settings) -> anyhow::Result<ExitCode> {
+    let engine = Engine::new("ps", settings)?;
+    let filters =
+        args.filter.iter().map(|f| Filter::parse(f)).collect::<anyhow::Result<Vec<_>>>()?;
+    let wanted = args.latest.then_some(1).or(args.last);
+    // As docker's: a filter that only containers of the past can pass shows them.
+    let past = |f: &Filter| matches!(f, Filter::Status(_) | Filter::Exited(_));
+    let all = args.all || wanted.is_some() || filters.iter().any(past);
+    let mut rows = Vec::new();
+    for definition in engine.store.list()? {
+        let condition = engine.condition(&definition)?;
+        let shown = all || condition.live().is_some();
+        if shown && filters.iter().all(|filter| filter.holds(&definition, &condition)) {
+            rows.push(row(&definition, &condition, args.no_trunc));
+        }
+    }
+    rows.truncate(wanted.unwrap_or(usize::MAX));
+    print(args, &rows)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn print(args: &PsArgs, rows: &[Row]) -> anyhow::Result<()> {
+    let mut out = io::stdout().lock();
+    if !args.quiet && args.format.is_none() && !args.json {
+        writeln!(out, "{}", table(rows))?;
+        return Ok(());
+    }
+    for row in rows {
+        match (&args.format, args.quiet) {
+            (_, true) => writeln!(out, "{}", row.id)?,
+            (Some(format), _) => {
+                writeln!(out, "{}", format::render(format, &serde_json::to_value(row)?)?)?;
+            }
+            (None, _) => writeln!(out, "{}", serde_json::to_string(row)?)?,
+        }
+    }
+    Ok(())
+}
+
+fn table(rows: &[Row]) -> String {
+    let mut table = Table::new();
+    table.load_preset(presets::NOTHING);
+    table.set_header(["CONTAINER ID", "IMAGE", "COMMAND", "CREATED", "STATUS", "NAMES"]);
+    for row in rows {
+        table.add_row([
+            &row.id,
+            &row.image,
+            &row.command,
+            &row.running_for,
+            &row.status,
+            &row.names,
+        ]);
+    }
+    for column in table.column_iter_mut() {
+        column.set_padding((0, 3));
+    }
+    table.lines().map(|line| line.trim_end().to_owned()).collect::<Vec<_>>().join("\n")
+}
+
+fn row(definition: &Definition, condition: &Condition, whole: bool) -> Row {
+    let now = Timestamp::now();
+    let words: Vec<String> = definition.process.args.iter().map(Text::lossy).collect();
+    let mut command = words.join(" ").replace(|c: char| c.is_control(), "\u{fffd}");
+    if !whole && command.chars().count() > 20 {
+        command = command.chars().take(19).chain(['…']).collect();
+    }
+    let id = &definition.id;
+    Row {
+        id: if whole { id.to_string() } else { id.short().to_owned() },
+        image: definition.image.reference.clone(),
+        command: format!("\"{command}\""),
+        created_at: definition.created.to_string(),
+        running_for: format!("{} ago", ago(definition.created, now)),
+        status: status(condition, now),
+        state: condition.word(),
+        names: definition.name.to_string(),
+        domid: condition.live().and_then(|live| live.domid),
+    }
+}
+
+/// docker's words.
+fn status(condition: &Condition, now: Timestamp) -> String {
+    match condition {
+        Condition::Created => "Created".to_owned(),
+        Condition::Exited(e) => format!("Exited ({}) {} ago", e.code, ago(e.finished, now)),
+        Condition::Live(live) => {
+            let up = live.started.map(|started| format!("Up {}", lower(&ago(started, now))));
+            match (live.phase, up) {
+                (Phase::Restarting, _) => "Restarting".to_owned(),
+                (Phase::Starting, _) | (_, None) => "Starting".to_owned(),
+                (Phase::Running, Some(up)) => up,
+                (Phase::Paused, Some(up)) => format!("{up} (Paused)"),
+            }
+        }
+    }
+}
+
+fn lower(text: &str) -> String {
+    text.replace("Less", "less").replace("About", "about")
+}
+
+/// As docker rounds: the largest unit that fits.
+fn ago(then: Timestamp, now: Timestamp) -> String {
+    let seconds = now.duration_since(then).as_secs().max(0);
+    let (minutes, hours) = (seconds / 60, seconds / 3600);
+    match seconds {
+        0 => "Less than a second".to_owned(),
+        1 => "1 second".to_owned(),
+        2..60 => format!("{seconds} seconds"),
+        60..120 => "About a minute".to_owned(),
+        120..3600 => format!("{minutes} minutes"),
+        3600..7200 => "About an hour".to_owned(),
+        _ if hours < 48 => format!("{hours} hours"),
+        _ if hours < 24 * 14 => format!("{} days", hours / 24),
+        _ if hours < 24 * 60 => format!("{} weeks", hours / 24 / 7),
+        _ if hours < 24 * 365 * 2 => format!("{} months", hours / 24 / 30),
+        _ => format!("{} years", hours / 24 / 365),
+    }
+}
+
+/// `-f`.
+enum Filter {
+    Id(String),
+    Name(String),
+    Status(String),
+    Exited(u8),
+    Ancestor(String),
+}
+
+const STATES: [&str; 5] = ["created", "running", "paused", "restarting", "exited"];
+
+impl Filter {
+    fn parse(text: &str) -> anyhow::Result<Filter> {
+        let Some((key, value)) = text.split_once('=') else { bail!("{text:?} is not KEY=VALUE") };
+        let value = value.to_owned();
+        match key {
+            "id" => Ok(Filter::Id(value)),
+            "name" => Ok(Filter::Name(value)),
+            "status" if STATES.contains(&value.as_str()) => Ok(Filter::Status(value)),
+            "status" => Err(anyhow!("{value:?} is no status: {}", STATES.join(", "))),
+            "exited" => {
+                let code = value.parse().map_err(|_| anyhow!("{value:?} is no exit code"))?;
+                Ok(Filter::Exited(code))
+            }
+            "ancestor" => Ok(Filter::Ancestor(value)),
+            _ => Err(anyhow!("there is no filter {key:?}: id, name, status, exited, ancestor")),
+        }
+    }
+
+    fn holds(&self, definition: &Definition, condition: &Condition) -> bool {
+        match self {
+            Filter::Id(id) => definition.id.as_str().starts_with(id),
+            Filter::Name(part) => definition.name.as_str().contains(part),
+            Filter::Status(word) => condition.word() == word,
+            Filter::Exited(code) => {
+                matches!(condition, Condition::Exited(ended) if ended.code == *code)
+            }
+            Filter::Ancestor(image) => {
+                definition.image.reference == *image || definition.image.digest == *image
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_rounded_as_docker_does() {
+        let at = |seconds| Timestamp::from_second(seconds).unwrap();
+        let cases = [
+            (0, "Less than a second"),
+            (59, "59 seconds"),
+            (61, "About a minute"),
+            (600, "10 minutes"),
+            (3700, "About an hour"),
+            (90_000, "25 hours"),
+            (400_000, "4 days"),
+            (3_000_000, "4 weeks"),
+        ];
+        for (seconds, text) in cases {
+            assert_eq!(ago(at(0), at(seconds)), text);
+        }
+        assert_eq!(ago(at(10), at(0)), "Less than a second", "a clock that was set back");
+    }
+
+    #[test]
+    fn filters_that_mean_nothing_are_refused() {
+        for text in ["", "x", "status=dead", "exited=x", "label=a"] {
+            assert!(Filter::parse(text).is_err(), "{text}");
+        }
+        assert!(Filter::parse("status=running").is_ok());
+    }
+}

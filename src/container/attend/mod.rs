@@ -1,0 +1,279 @@
+//! The monitor's poll loop: from the first instruction of the DomU to the last
+//! byte of its process's output.
+
+mod error;
+mod feed;
+mod guest;
+mod outlet;
+mod phase;
+mod requests;
+
+use std::collections::BTreeMap;
+use std::io;
+use std::os::fd::{AsFd, AsRawFd};
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::Signal;
+use vxn_proto::{ExitStatus, ProcessId, StreamKind, WindowSize};
+
+pub use error::Error;
+
+use super::console::ConsoleLog;
+use super::control::ClientId;
+use super::desk::Desk;
+use super::plan::Plan;
+use super::report::{ENGINE_FAILED, KILLED, Report};
+use super::streams::{Input, Mailbox, Output};
+use crate::guest::{Channel, Rest, Session};
+use crate::libxl::{Ctx, DomId};
+use feed::Feed;
+use outlet::Outlet;
+use phase::{Deadlines, Phase};
+
+/// How long a guest that has closed its channel may take to go down, one whose
+/// process has ended to end its streams, and a process to die of a SIGKILL.
+const GRACE: Duration = Duration::from_secs(10);
+
+/// One DomU being attended.
+#[derive(Debug)]
+pub struct Attendance<'a> {
+    plan: &'a Plan,
+    ctx: &'a Ctx,
+    desk: &'a mut Desk,
+    domid: DomId,
+    channel: Channel,
+    session: Session,
+    console: ConsoleLog,
+    mailbox: Mailbox,
+    input: Option<Input>,
+    outlets: [Outlet; 2],
+    feeds: BTreeMap<ClientId, Feed>,
+    /// Processes besides the main one, and who is with them.
+    others: BTreeMap<ProcessId, Other>,
+    process: Option<ProcessId>,
+    size: Option<WindowSize>,
+    phase: Phase,
+    deadlines: Deadlines,
+    interrupts: u32,
+    report: Option<Report>,
+}
+
+/// A process besides the main one.
+#[derive(Debug)]
+struct Other {
+    /// Who executes it, while they listen.
+    client: Option<ClientId>,
+    /// They listen only until it has started.
+    detached: bool,
+    tty: bool,
+}
+
+impl<'a> Attendance<'a> {
+    /// Takes over a DomU that is about to be unpaused. A terminal has `size`.
+    pub fn new(
+        plan: &'a Plan,
+        ctx: &'a Ctx,
+        desk: &'a mut Desk,
+        domid: DomId,
+        (channel, console): (Channel, ConsoleLog),
+        size: Option<WindowSize>,
+    ) -> io::Result<Attendance<'a>> {
+        let mailbox = Mailbox::new()?;
+        let local = |fd: std::os::fd::BorrowedFd<'_>, tag| {
+            let ours = desk.inherited.then(|| fd.try_clone_to_owned()).transpose()?;
+            ours.map(|fd| Output::spawn(fd, tag, &mailbox)).transpose()
+        };
+        let outlets = [
+            Outlet::new(StreamKind::Stdout, local(io::stdout().as_fd(), 0)?),
+            Outlet::new(StreamKind::Stderr, local(io::stderr().as_fd(), 1)?),
+        ];
+        let phase = Phase::Booting { until: Instant::now() + plan.boot_timeout };
+        let mut attendance = Attendance {
+            plan,
+            ctx,
+            desk,
+            domid,
+            channel,
+            session: Session::new(),
+            console,
+            mailbox,
+            input: None,
+            outlets,
+            feeds: BTreeMap::new(),
+            others: BTreeMap::new(),
+            process: None,
+            size,
+            phase,
+            deadlines: Deadlines::default(),
+            interrupts: 0,
+            report: None,
+        };
+        attendance.watch_again();
+        Ok(attendance)
+    }
+
+    /// Runs until the process has ended and its output is written, or something
+    /// ended it. The DomU may still be there.
+    pub fn run(mut self) -> Report {
+        let report = loop {
+            match self.turn() {
+                Ok(None) => {}
+                Ok(Some(report)) => break report,
+                Err(e) => break Report::failed(ENGINE_FAILED, e.to_string()),
+            }
+        };
+        let puzzling = report.error.is_some() && report.code == ENGINE_FAILED;
+        let console = if puzzling { self.console.last_words() } else { Vec::new() };
+        Report { console, ..report }
+    }
+
+    fn turn(&mut self) -> Result<Option<Report>, Error> {
+        self.feed()?;
+        let rest = self.listen()?;
+        self.settle()?;
+        self.channel.send(self.session.outbox())?;
+        self.desk.clients.flush();
+        // Before the wait: the outputs may have been finished when the exit came.
+        self.complete()?;
+        if self.report.is_none() {
+            let called = self.wait(rest == Rest::More)?;
+            self.deliver()?;
+            if called {
+                self.hear()?;
+            }
+            self.domain_events()?;
+            self.meet_deadlines()?;
+            self.complete()?;
+        }
+        Ok(self.report.take())
+    }
+
+    /// Sleeps until something happens, and serves what needs no other part. Returns
+    /// whether a client wants something.
+    fn wait(&mut self, busy: bool) -> Result<bool, Error> {
+        let left = |until: Instant| until.saturating_duration_since(Instant::now());
+        let timeout = if busy { Some(Duration::ZERO) } else { self.until().map(left) };
+        let console = self.console.as_fd().unwrap_or(self.mailbox.as_fd());
+        let ours = [self.channel.as_fd(), self.desk.signals.as_fd(), self.mailbox.as_fd(), console];
+        let entry = |fd: i32| libc::pollfd { fd, events: libc::POLLIN, revents: 0 };
+        let mut fds = ours.map(|fd| entry(fd.as_raw_fd())).to_vec();
+        let clients = fds.len();
+        self.desk.clients.interest(&mut fds);
+        self.ctx.poll_any(&mut fds, timeout)?;
+        let ready = |n: usize| fds[n].revents != 0;
+        if ready(0) {
+            self.channel.acknowledge()?;
+        }
+        if ready(3) {
+            self.console.drain();
+        }
+        if ready(1) {
+            while let Some(info) = self.desk.signals.read_signal()? {
+                self.signal(info.ssi_signo as u8)?;
+            }
+        }
+        Ok(fds[clients..].iter().any(|fd| fd.revents != 0))
+    }
+
+    /// The first moment at which something is to be done without a cause.
+    fn until(&self) -> Option<Instant> {
+        let slow = self.outlets.iter().filter_map(Outlet::patience_ends);
+        slow.chain(self.phase.until()).chain(self.deadlines.first()).min()
+    }
+
+    fn meet_deadlines(&mut self) -> Result<(), Error> {
+        let now = Instant::now();
+        for client in
+            self.outlets.iter().flat_map(|outlet| outlet.too_slow(now)).collect::<Vec<_>>()
+        {
+            self.refuse(client, "the output was not taken fast enough");
+            self.forget(client);
+        }
+        if self.report.is_some() || self.until().is_none_or(|until| now < until) {
+            return Ok(());
+        }
+        if matches!(self.phase, Phase::Running) {
+            return self.running_too_long(now);
+        }
+        if self.phase.until().is_some_and(|until| until <= now) {
+            self.report = self.phase.overdue(self.plan);
+        }
+        Ok(())
+    }
+
+    fn running_too_long(&mut self, now: Instant) -> Result<(), Error> {
+        let due = |at: Option<Instant>| at.is_some_and(|at| at <= now);
+        if due(self.deadlines.destroy) {
+            let why = self.deadlines.why.take();
+            let why = why.unwrap_or_else(|| "the process did not die of SIGKILL".to_owned());
+            self.report = Some(Report::failed(KILLED, why));
+            return Ok(());
+        }
+        if due(self.deadlines.timeout) {
+            let seconds = self.plan.definition.timeout.unwrap_or_default().as_secs_f64();
+            return self.kill(Some(format!("killed: it ran longer than --timeout {seconds}")));
+        }
+        if due(self.deadlines.kill) { self.kill(None) } else { Ok(()) }
+    }
+
+    /// Kills the process, and the DomU when that does not help.
+    fn kill(&mut self, why: Option<String>) -> Result<(), Error> {
+        let Some(process) = self.process.filter(|_| matches!(self.phase, Phase::Running)) else {
+            let why = why.unwrap_or_else(|| "killed before the process ran".to_owned());
+            // After its end, nothing is left to be killed.
+            if matches!(self.phase, Phase::Booting { .. }) {
+                self.report = Some(Report::failed(KILLED, why));
+            }
+            return Ok(());
+        };
+        self.unpause()?;
+        self.session.signal(process, Signal::SIGKILL as u8)?;
+        let destroy = Some(Instant::now() + GRACE);
+        self.deadlines = Deadlines { timeout: None, kill: None, destroy, why };
+        Ok(())
+    }
+
+    /// A signal for the main process. A second interrupt ends it for good.
+    fn signal(&mut self, number: u8) -> Result<(), Error> {
+        self.interrupts += u32::from(number == Signal::SIGINT as u8);
+        match (&self.phase, self.process) {
+            (Phase::Running, Some(_)) if self.interrupts >= 2 => {
+                self.desk.by_user = true;
+                self.kill(Some("killed by a second interrupt".to_owned()))
+            }
+            (Phase::Running, Some(process)) => Ok(self.session.signal(process, number)?),
+            (Phase::Booting { .. }, _) => {
+                self.desk.by_user = true;
+                let name = Signal::try_from(i32::from(number)).map_or("signal", Signal::as_str);
+                let code = 128_u8.saturating_add(number);
+                self.report = Some(Report::failed(code, format!("{name} before the process ran")));
+                Ok(())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// The process has ended and all of its output is written: so has the life,
+    /// once the guest has written to the container's disk what it still holds.
+    fn complete(&mut self) -> Result<(), Error> {
+        let Phase::Exited { status, .. } = self.phase else { return Ok(()) };
+        if self.report.is_some() || !self.outlets.iter().all(Outlet::is_over) {
+            return Ok(());
+        }
+        let report = self.exit_report(status);
+        if self.plan.layer().is_none() {
+            self.report = Some(report);
+            return Ok(());
+        }
+        self.session.power_off()?;
+        self.phase = Phase::PoweringOff { report, until: Instant::now() + phase::SYNC };
+        Ok(())
+    }
+
+    fn exit_report(&mut self, status: ExitStatus) -> Report {
+        match self.deadlines.why.take() {
+            Some(why) => Report::failed(KILLED, why),
+            None => Report::exited(status.shell_code()),
+        }
+    }
+}

@@ -1,0 +1,34 @@
+//! What a command tells the monitor that it starts.
+
+use serde::{Deserialize, Serialize};
+use vxn_proto::WindowSize;
+
+use super::plan::Plan;
+
+/// The first thing on the link to a new monitor.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Order {
+    /// The container's next life.
+    pub plan: Plan,
+    /// The container is to be created first.
+    pub create: bool,
+    /// What becomes of the main process's streams.
+    pub attach: Attach,
+}
+
+/// Who has the main process's streams.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Attach {
+    /// Nobody: the command goes when the process runs.
+    Detached,
+    /// The monitor itself, which has inherited the command's own: a byte is
+    /// copied once.
+    Inherited,
+    /// The command, over the link: it is a terminal's, which it looks after.
+    Carried {
+        /// Whether stdin is carried.
+        stdin: bool,
+        /// Size of the terminal.
+        size: Option<WindowSize>,
+    },
+}

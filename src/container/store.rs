@@ -1,0 +1,349 @@
+//! The containers of this host, as they are kept on disk.
+//!
+//! ```text
+//! ROOT/containers/ID/definition.json   what the container is
+//!                    state.json        how its last life ended
+//!                    layer.img         what it has written, for its guest's eyes only
+//!                    log/              what it has said
+//! ROOT/names/NAME → ID                 claimed for as long as the container exists
+//! ```
+//!
+//! A container appears and disappears whole: its directory is made elsewhere and
+//! renamed, under the store's lock.
+
+use std::fs;
+use std::io;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+
+use super::condition::{Condition, Ended, Live, Recorded};
+use super::definition::{Definition, Layer};
+use super::{ContainerId, Name, layer};
+use crate::state::{Lock, WorkDir, write_atomic};
+
+/// Why the store does not do what it is asked for.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// Another container has the name.
+    #[error("the name {name:?} is already in use by container {owner}")]
+    NameTaken {
+        /// The name.
+        name: String,
+        /// Id of its container.
+        owner: String,
+    },
+    /// Nothing has this name or id.
+    #[error("no such container: {0}")]
+    NoSuchContainer(String),
+    /// The beginning of several ids.
+    #[error("{0:?} is the beginning of several ids")]
+    Ambiguous(String),
+    /// The disk of the writable layer.
+    #[error(transparent)]
+    Layer(#[from] layer::Error),
+    /// A file of the store cannot be read or written.
+    #[error("{}: {source}", path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// The system's words.
+        source: io::Error,
+    },
+}
+
+fn at(path: &Path) -> impl FnOnce(io::Error) -> Error {
+    move |source| Error::Io { path: path.to_owned(), source }
+}
+
+impl Error {
+    /// What to do about it.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Error::NameTaken { .. } => {
+                Some("pick another --name, or remove that container: vxn rm NAME".to_owned())
+            }
+            Error::NoSuchContainer(_) => Some("`vxn ps -a` lists all containers".to_owned()),
+            Error::Ambiguous(_) => Some("give more of the id".to_owned()),
+            Error::Layer(e) => e.hint(),
+            Error::Io { .. } => None,
+        }
+    }
+}
+
+/// The store below `/var/lib/vxn`.
+#[derive(Debug, Clone)]
+pub struct Containers {
+    root: PathBuf,
+    containers: PathBuf,
+    names: PathBuf,
+}
+
+const DEFINITION: &str = "definition.json";
+const LAYER: &str = "layer.img";
+
+impl Containers {
+    /// The store below `root`; it need not be there yet.
+    pub fn new(root: &Path) -> Containers {
+        let [containers, names] = ["containers", "names"].map(|name| root.join(name));
+        Containers { root: root.to_owned(), containers, names }
+    }
+
+    /// The directory of a container.
+    pub fn home(&self, id: &ContainerId) -> PathBuf {
+        self.containers.join(id.as_str())
+    }
+
+    /// The disk of a container's writable layer, if it has one.
+    pub fn layer(&self, definition: &Definition) -> Option<PathBuf> {
+        let disk = matches!(definition.layer, Layer::Disk { .. });
+        disk.then(|| self.home(&definition.id).join(LAYER))
+    }
+
+    /// Adds a container and claims its name.
+    ///
+    /// # Errors
+    /// [`Error::NameTaken`]; nothing of the container is left then.
+    pub fn add(&self, definition: &Definition) -> Result<(), Error> {
+        let tmp = self.root.join("tmp");
+        let work = WorkDir::new(&tmp).map_err(at(&tmp))?;
+        let made = work.path().join("container");
+        fs::create_dir(&made).map_err(at(&made))?;
+        if let Layer::Disk { bytes } = definition.layer {
+            layer::make(&made.join(LAYER), bytes)?;
+        }
+        self.write(&made, definition)?;
+        let _lock = self.lock()?;
+        self.claim(&definition.name, &definition.id)?;
+        let home = self.home(&definition.id);
+        fs::rename(&made, &home).map_err(at(&home))
+    }
+
+    /// Replaces a container's definition. A new name is claimed, the old one freed.
+    ///
+    /// # Errors
+    /// [`Error::NameTaken`]; nothing has changed then.
+    pub fn update(&self, definition: &Definition) -> Result<(), Error> {
+        let _lock = self.lock()?;
+        let old = self.load(&definition.id)?;
+        if old.name != definition.name {
+            self.claim(&definition.name, &definition.id)?;
+        }
+        self.write(&self.home(&definition.id), definition)?;
+        if old.name != definition.name {
+            self.free(&old.name)?;
+        }
+        Ok(())
+    }
+
+    /// Removes a container and all that it has written; its name is free again.
+    pub fn remove(&self, id: &ContainerId) -> Result<(), Error> {
+        let tmp = self.root.join("tmp");
+        let work = WorkDir::new(&tmp).map_err(at(&tmp))?;
+        let _lock = self.lock()?;
+        let definition = self.load(id);
+        let home = self.home(id);
+        fs::rename(&home, work.path().join("container")).map_err(at(&home))?;
+        match definition {
+            Ok(definition) => self.free(&definition.name),
+            // Whatever it was called: the name is stale now.
+            Err(_) => Ok(()),
+        }
+    }
+
+    /// The container with this name, this id, or the only one whose id begins so.
+    pub fn find(&self, word: &str) -> Result<Definition, Error> {
+        if let Ok(name) = word.parse::<Name>() {
+            if let Some(owner) = self.owner(&name) {
+                return self.load(&owner);
+            }
+        }
+        let none = || Error::NoSuchContainer(word.to_owned());
+        if word.is_empty() {
+            return Err(none());
+        }
+        let mut found = self.ids()?.into_iter().filter(|id| id.as_str().starts_with(word));
+        let first = found.next().ok_or_else(none)?;
+        if found.next().is_some() {
+            return Err(Error::Ambiguous(word.to_owned()));
+        }
+        self.load(&first)
+    }
+
+    /// All containers, the newest first.
+    pub fn list(&self) -> Result<Vec<Definition>, Error> {
+        let mut list = Vec::new();
+        for id in self.ids()? {
+            match self.load(&id) {
+                Ok(definition) => list.push(definition),
+                // Removed since.
+                Err(Error::NoSuchContainer(_)) => {}
+                Err(e) => tracing::warn!("{e}"),
+            }
+        }
+        list.sort_by_key(|definition| std::cmp::Reverse(definition.created));
+        Ok(list)
+    }
+
+    /// The manifest digests of all images that a container is made of.
+    pub fn images_in_use(&self) -> Result<Vec<(String, Name)>, Error> {
+        Ok(self.list()?.into_iter().map(|d| (d.image.digest, d.name)).collect())
+    }
+
+    /// How a container is; `run` is where its monitor would tell.
+    pub fn condition(&self, id: &ContainerId, run: &Path) -> Result<Condition, Error> {
+        let live = Live::read(&run.join("containers").join(id.as_str()));
+        let home = self.home(id);
+        match (live.map_err(at(run))?, Recorded::read(&home).map_err(at(&home))?) {
+            (Some(live), _) => Ok(Condition::Live(live)),
+            (None, None) => Ok(Condition::Created),
+            (None, Some(Recorded::Exited(ended))) => Ok(Condition::Exited(ended)),
+            (None, Some(Recorded::Alive)) => {
+                Ok(Condition::Exited(Ended::abandoned("its monitor is gone")))
+            }
+        }
+    }
+
+    /// Writes down how a container is.
+    pub fn record(&self, id: &ContainerId, recorded: &Recorded) -> Result<(), Error> {
+        let home = self.home(id);
+        // A container that ends with its process is removed after a power cut.
+        let durable = !self.load(id)?.remove;
+        recorded.write(&home, durable).map_err(at(&home))
+    }
+
+    /// Reads a container's definition.
+    pub fn load(&self, id: &ContainerId) -> Result<Definition, Error> {
+        let path = self.home(id).join(DEFINITION);
+        match fs::read(&path) {
+            Ok(json) => serde_json::from_slice(&json).map_err(|e| at(&path)(e.into())),
+            Err(e) if e.kind() == io::ErrorKind::NotFound => {
+                Err(Error::NoSuchContainer(id.short().to_owned()))
+            }
+            Err(e) => Err(at(&path)(e)),
+        }
+    }
+
+    /// Ids of all containers.
+    pub fn ids(&self) -> Result<Vec<ContainerId>, Error> {
+        let entries = match fs::read_dir(&self.containers) {
+            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            entries => entries.map_err(at(&self.containers))?,
+        };
+        let mut ids = Vec::new();
+        for entry in entries {
+            let name = entry.map_err(at(&self.containers))?.file_name();
+            let name = name.to_string_lossy().into_owned();
+            ids.extend(ContainerId::try_from(name).ok());
+        }
+        Ok(ids)
+    }
+
+    /// A container that ends with its process is not worth the wait for the disk:
+    /// after a power cut it is removed anyway.
+    fn write(&self, dir: &Path, definition: &Definition) -> Result<(), Error> {
+        let path = dir.join(DEFINITION);
+        let json = serde_json::to_vec_pretty(definition).map_err(|e| at(&path)(e.into()))?;
+        let fresh = dir != self.home(&definition.id);
+        let written = if definition.remove && fresh {
+            fs::write(&path, &json)
+        } else {
+            write_atomic(&path, &json)
+        };
+        written.map_err(at(&path))
+    }
+
+    fn lock(&self) -> Result<Lock, Error> {
+        for dir in [&self.containers, &self.names] {
+            fs::create_dir_all(dir).map_err(at(dir))?;
+        }
+        let path = self.containers.join(".lock");
+        Lock::exclusive(&path).map_err(at(&path))
+    }
+
+    /// Who holds a name: a container that is there.
+    fn owner(&self, name: &Name) -> Option<ContainerId> {
+        let target = fs::read_link(self.names.join(name.as_str())).ok()?;
+        let id = ContainerId::try_from(target.to_string_lossy().into_owned()).ok()?;
+        self.home(&id).exists().then_some(id)
+    }
+
+    /// Under the lock. A link whose container is gone was left by a killed command.
+    fn claim(&self, name: &Name, id: &ContainerId) -> Result<(), Error> {
+        if let Some(owner) = self.owner(name) {
+            let owner = owner.short().to_owned();
+            return Err(Error::NameTaken { name: name.to_string(), owner });
+        }
+        self.free(name)?;
+        let link = self.names.join(name.as_str());
+        symlink(id.as_str(), &link).map_err(at(&link))
+    }
+
+    fn free(&self, name: &Name) -> Result<(), Error> {
+        let link = self.names.join(name.as_str());
+        match fs::remove_file(&link) {
+            Err(e) if e.kind() != io::ErrorKind::NotFound => Err(at(&link)(e)),
+            _ => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::definition::tests::definition;
+    use super::*;
+
+    #[test]
+    fn a_name_has_one_owner_and_is_free_after_it() {
+        let root = tempfile::tempdir().unwrap();
+        let store = Containers::new(root.path());
+        let first = definition("web");
+        store.add(&first).unwrap();
+        let error = store.add(&definition("web")).unwrap_err();
+        assert!(error.to_string().contains(first.id.short()), "{error}");
+        assert_eq!(store.list().unwrap().len(), 1);
+        store.remove(&first.id).unwrap();
+        assert!(store.list().unwrap().is_empty());
+        store.add(&definition("web")).unwrap();
+        assert_eq!(fs::read_dir(root.path().join("tmp")).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn containers_are_found_by_name_id_and_beginning() {
+        let root = tempfile::tempdir().unwrap();
+        let store = Containers::new(root.path());
+        let (a, b) = (definition("a"), definition("b"));
+        store.add(&a).unwrap();
+        store.add(&b).unwrap();
+        for word in ["a", a.id.as_str(), a.id.short()] {
+            assert_eq!(store.find(word).unwrap().id, a.id, "{word}");
+        }
+        assert!(matches!(store.find("nobody"), Err(Error::NoSuchContainer(_))));
+        assert!(matches!(store.find(""), Err(Error::NoSuchContainer(_))));
+    }
+
+    #[test]
+    fn a_new_name_frees_the_old_one() {
+        let root = tempfile::tempdir().unwrap();
+        let store = Containers::new(root.path());
+        let (mut a, b) = (definition("x"), definition("y"));
+        store.add(&a).unwrap();
+        store.add(&b).unwrap();
+        a.name = "y".parse().unwrap();
+        assert!(matches!(store.update(&a), Err(Error::NameTaken { .. })));
+        a.name = "z".parse().unwrap();
+        store.update(&a).unwrap();
+        assert_eq!(store.find("z").unwrap().id, a.id);
+        assert!(store.find("x").is_err());
+    }
+
+    #[test]
+    fn a_link_of_a_killed_command_is_no_claim() {
+        let root = tempfile::tempdir().unwrap();
+        let store = Containers::new(root.path());
+        fs::create_dir(root.path().join("names")).unwrap();
+        symlink(definition("x").id.as_str(), root.path().join("names/web")).unwrap();
+        store.add(&definition("web")).unwrap();
+        assert!(store.find("web").is_ok());
+    }
+}

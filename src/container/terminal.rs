@@ -1,0 +1,40 @@
+//! The user's terminal: its size, and its raw mode while a container has it.
+
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+
+use nix::sys::termios::{SetArg, Termios, cfmakeraw, tcgetattr, tcsetattr};
+use vxn_proto::WindowSize;
+
+/// The size of the terminal that this process has as stdin.
+pub fn size() -> Option<WindowSize> {
+    let size = terminal_size::terminal_size_of(io::stdin())?;
+    Some(WindowSize { rows: size.1.0, columns: size.0.0 })
+}
+
+/// A terminal in raw mode: every key goes to the container, Ctrl-C too. It is put
+/// back when this is dropped, on every way out that a program can see.
+#[derive(Debug)]
+pub struct RawMode {
+    terminal: OwnedFd,
+    before: Termios,
+}
+
+impl RawMode {
+    /// Sets the terminal that this process has as stdin.
+    pub fn enter() -> io::Result<RawMode> {
+        let terminal = io::stdin().as_fd().try_clone_to_owned()?;
+        let before = tcgetattr(&terminal)?;
+        let mut raw = before.clone();
+        cfmakeraw(&mut raw);
+        tcsetattr(&terminal, SetArg::TCSANOW, &raw)?;
+        Ok(RawMode { terminal, before })
+    }
+}
+
+impl Drop for RawMode {
+    fn drop(&mut self) {
+        // A terminal that has hung up needs no mode.
+        let _ = tcsetattr(&self.terminal, SetArg::TCSADRAIN, &self.before);
+    }
+}

@@ -1,0 +1,21 @@
+//! What a container may and may not do, besides its root file system.
+
+use serde::{Deserialize, Serialize};
+
+/// Settings of the whole container; the default is docker's.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Container {
+    /// Nothing may be written to the root file system.
+    pub read_only: bool,
+    /// File systems in the guest's memory, mounted over the root's.
+    pub tmpfs: Vec<Tmpfs>,
+}
+
+/// A file system in the guest's memory.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tmpfs {
+    /// Where it is mounted, an absolute path of the container.
+    pub path: String,
+    /// Mount options as mount(8) knows them.
+    pub options: Vec<String>,
+}
