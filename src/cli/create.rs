@@ -13,6 +13,8 @@ use crate::config::Settings;
 /// Create a container without starting it, and print its id.
 #[derive(Debug, Args)]
 #[command(
+    // As docker has it: the last of a repeated flag counts.
+    args_override_self = true,
     override_usage = "vxn create [OPTIONS] IMAGE [COMMAND] [ARG]...",
     after_help = "Examples:\n  vxn create --name web nginx\n  vxn start web"
 )]

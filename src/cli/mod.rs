@@ -129,7 +129,7 @@ fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
     }
 }
 
-/// Removes what killed commands left; two directory listings when they left
+/// Removes what killed commands left; a few directory listings when they left
 /// nothing. A failure is no reason not to do what was asked for.
 fn clear_up(settings: &Settings) {
     if !nix::unistd::geteuid().is_root() {
@@ -137,7 +137,7 @@ fn clear_up(settings: &Settings) {
     }
     let cleared = reap::abandoned(&settings.run.value)
         .and_then(|_| reap::after_boot(&settings.root.value, &settings.run.value))
-        .and_then(|()| reap::work_directories(&settings.root.value));
+        .and_then(|()| reap::leftovers(&settings.root.value));
     if let Err(e) = cleared {
         tracing::warn!("cannot remove what a killed vxn left: {e}");
     }

@@ -102,9 +102,10 @@ pub fn after_boot(root: &Path, run: &Path) -> Result<(), Error> {
     Ok(fs::write(&mark, "")?)
 }
 
-/// Removes abandoned work directories below `root`.
-pub fn work_directories(root: &Path) -> Result<(), Error> {
-    Ok(WorkDir::reap(&root.join("tmp"))?)
+/// Removes abandoned work directories and names below `root`.
+pub fn leftovers(root: &Path) -> Result<(), Error> {
+    WorkDir::reap(&root.join("tmp"))?;
+    Ok(Containers::new(root).sweep_names()?)
 }
 
 #[cfg(test)]

@@ -131,7 +131,7 @@ impl Containers {
         }
         self.write(&self.home(&definition.id), definition)?;
         if old.name != definition.name {
-            self.free(&old.name)?;
+            self.free(&old.name, &old.id)?;
         }
         Ok(())
     }
@@ -145,8 +145,8 @@ impl Containers {
         let home = self.home(id);
         fs::rename(&home, work.path().join("container")).map_err(at(&home))?;
         match definition {
-            Ok(definition) => self.free(&definition.name),
-            // Whatever it was called: the name is stale now.
+            Ok(definition) => self.free(&definition.name, id),
+            // Whatever it was called: its name is stale now, and swept away.
             Err(_) => Ok(()),
         }
     }
@@ -274,17 +274,47 @@ impl Containers {
             let owner = owner.short().to_owned();
             return Err(Error::NameTaken { name: name.to_string(), owner });
         }
-        self.free(name)?;
         let link = self.names.join(name.as_str());
+        unlink(&link)?;
         symlink(id.as_str(), &link).map_err(at(&link))
     }
 
-    fn free(&self, name: &Name) -> Result<(), Error> {
+    /// Under the lock. A link to another container is not ours to remove.
+    fn free(&self, name: &Name, id: &ContainerId) -> Result<(), Error> {
         let link = self.names.join(name.as_str());
-        match fs::remove_file(&link) {
-            Err(e) if e.kind() != io::ErrorKind::NotFound => Err(at(&link)(e)),
-            _ => Ok(()),
+        if fs::read_link(&link).is_ok_and(|target| target == Path::new(id.as_str())) {
+            unlink(&link)?;
         }
+        Ok(())
+    }
+
+    /// Removes the names that killed commands have left: there are more names than
+    /// containers then, as a name is claimed before its container appears or is
+    /// renamed, and freed after.
+    pub fn sweep_names(&self) -> Result<(), Error> {
+        let names = || -> io::Result<Vec<String>> {
+            let entries = fs::read_dir(&self.names)?;
+            entries.map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned())).collect()
+        };
+        if names().map_or(0, |names| names.len()) <= self.ids()?.len() {
+            return Ok(());
+        }
+        let _lock = self.lock()?;
+        for text in names().map_err(at(&self.names))? {
+            let owner = text.parse().ok().and_then(|name| self.owner(&name));
+            let held = owner.and_then(|id| self.load(&id).ok());
+            if held.is_none_or(|definition| definition.name.as_str() != text) {
+                unlink(&self.names.join(text))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn unlink(link: &Path) -> Result<(), Error> {
+    match fs::remove_file(link) {
+        Err(e) if e.kind() != io::ErrorKind::NotFound => Err(at(link)(e)),
+        _ => Ok(()),
     }
 }
 
@@ -345,5 +375,20 @@ mod tests {
         symlink(definition("x").id.as_str(), root.path().join("names/web")).unwrap();
         store.add(&definition("web")).unwrap();
         assert!(store.find("web").is_ok());
+    }
+
+    #[test]
+    fn stale_names_are_swept_away_and_no_others() {
+        let root = tempfile::tempdir().unwrap();
+        let store = Containers::new(root.path());
+        let web = definition("web");
+        store.add(&web).unwrap();
+        let names = root.path().join("names");
+        symlink(web.id.as_str(), names.join("renamed")).unwrap();
+        symlink(definition("x").id.as_str(), names.join("gone")).unwrap();
+        store.sweep_names().unwrap();
+        let left: Vec<_> = fs::read_dir(&names).unwrap().map(|e| e.unwrap().file_name()).collect();
+        assert_eq!(left, ["web"]);
+        assert_eq!(store.find("web").unwrap().id, web.id);
     }
 }
