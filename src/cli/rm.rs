@@ -54,8 +54,7 @@ fn remove(engine: &Engine, definition: &Definition, force: bool) -> anyhow::Resu
                 condition.word()
             );
         }
-        let kill = ToMonitor::Stop { signal: Some(9), seconds: Some(Some(0)) };
-        engine.ask_to_the_end(definition, &kill)?;
+        engine.ask_to_the_end(definition, &ToMonitor::Destroy)?;
         if definition.remove {
             return Ok(());
         }

@@ -165,7 +165,7 @@ fn pause(ctx: &Ctx, desk: &mut Desk, pause: Duration) -> Result<bool, Error> {
 fn hear(desk: &mut Desk) {
     for (client, heard) in desk.clients.hear() {
         match heard {
-            Heard::Message(ToMonitor::Stop { .. }) => desk.by_user = true,
+            Heard::Message(ToMonitor::Stop { .. } | ToMonitor::Destroy) => desk.by_user = true,
             Heard::Message(ToMonitor::Attach { stdin, .. }) => {
                 desk.watchers.insert(client, stdin);
                 desk.clients.tell(client, &ToClient::Done);

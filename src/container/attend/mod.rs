@@ -249,6 +249,11 @@ impl<'a> Attendance<'a> {
                 self.report = Some(Report::failed(code, format!("{name} before the process ran")));
                 Ok(())
             }
+            (Phase::PoweringOff { report, .. }, _) if self.interrupts >= 2 => {
+                let text = "interrupted before the guest had written everything to its disk";
+                self.report = Some(Report::failed(report.code, text));
+                Ok(())
+            }
             _ => Ok(()),
         }
     }

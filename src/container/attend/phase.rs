@@ -7,8 +7,9 @@ use vxn_proto::ExitStatus;
 use super::super::plan::Plan;
 use super::super::report::{ENGINE_FAILED, Report};
 
-/// How long a guest may take to write to its disk what it holds in memory.
-pub const SYNC: Duration = Duration::from_secs(120);
+/// How long a guest may take to write to its disk what it holds in memory. A
+/// busy disk takes its time for each flush, and nothing is lost while we wait.
+pub const SYNC: Duration = Duration::from_secs(300);
 
 /// How far the process is.
 #[derive(Debug)]

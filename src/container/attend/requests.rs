@@ -7,7 +7,7 @@ use vxn_proto::{ProcessId, ProcessSpec, StreamId, StreamKind, WINDOW, WindowSize
 
 use super::super::condition;
 use super::super::control::{ClientId, Heard, ToClient, ToMonitor};
-use super::super::report::Report;
+use super::super::report::{KILLED, Report};
 use super::feed::Feed;
 use super::guest::index;
 use super::phase::Phase;
@@ -43,6 +43,11 @@ impl Attendance<'_> {
             ToMonitor::Window { error, bytes } => return self.taken(client, error, bytes),
             ToMonitor::HangUp { error } => return self.hang_up(client, error),
             ToMonitor::Stop { signal, seconds } => return self.stop(signal, seconds),
+            ToMonitor::Destroy => {
+                self.desk.by_user = true;
+                self.report = Some(Report::failed(KILLED, "the container was removed"));
+                return Ok(());
+            }
             ToMonitor::Pause => return self.pause(client),
             ToMonitor::Unpause if self.paused() => self.unpause()?,
             ToMonitor::Unpause => {

@@ -41,6 +41,9 @@ pub enum ToMonitor {
         /// says; `None` inside waits for ever.
         seconds: Option<Option<u64>>,
     },
+    /// End the container at once, like a power cut: it is about to be removed.
+    /// Answered by its end.
+    Destroy,
     /// Stop the DomU's CPUs. Answered with `Done`.
     Pause,
     /// Let them go on. Answered with `Done`.
