@@ -32,7 +32,9 @@ pub fn run(order: &Order, keys: Option<DetachKeys>) -> io::Result<Outcome> {
     if let Err(e) = report::send(&mut link, order) {
         tracing::debug!("the monitor did not take its order: {e}");
     }
-    let raw = carried.then(RawMode::enter).transpose()?;
+    // A terminal that is only written to stays as it is.
+    let typed = matches!(order.attach, Attach::Carried { stdin: true, .. });
+    let raw = typed.then(RawMode::enter).transpose()?;
     let streams = match order.attach {
         Attach::Carried { stdin, .. } => Some(Streams::open(stdin, keys)?),
         _ => None,

@@ -28,7 +28,7 @@ pub struct Outcome {
     pub leftover: bool,
 }
 
-/// Runs life after life. A terminal has `size` at first.
+/// Runs life after life; the first is in the journal already. A terminal has `size` at first.
 pub fn all(
     plan: &mut Plan,
     desk: &mut Desk,
@@ -43,7 +43,7 @@ pub fn all(
     };
     loop {
         let began = Instant::now();
-        let lived = prepare(plan, desk, entry, store)
+        let lived = prepare(plan, desk, store)
             .map_err(Death::Plain)
             .and_then(|()| one(&ctx, plan, desk, size));
         let (report, leftover) = match lived {
@@ -68,12 +68,14 @@ pub fn all(
         if let Ok(definition) = store.load(&plan.definition.id) {
             plan.definition = definition;
         }
+        if let Err(e) = entry.record(&plan.record()) {
+            return Outcome { report: Error::from(e).report(), leftover };
+        }
     }
 }
 
 /// Writes down what is about to be.
-fn prepare(plan: &Plan, desk: &mut Desk, entry: &Entry, store: &Containers) -> Result<(), Error> {
-    entry.record(&plan.record())?;
+fn prepare(plan: &Plan, desk: &mut Desk, store: &Containers) -> Result<(), Error> {
     let definition = &plan.definition;
     store.record(&definition.id, &Recorded::Alive)?;
     let told = desk.tell(|live| (live.phase, live.domid) = (Phase::Starting, None));

@@ -11,7 +11,7 @@
 //! A container appears and disappears whole: its directory is made elsewhere and
 //! renamed, under the store's lock.
 
-use std::fs;
+use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
@@ -116,7 +116,12 @@ impl Containers {
         let _lock = self.lock()?;
         self.claim(&definition.name, &definition.id)?;
         let home = self.home(&definition.id);
-        fs::rename(&made, &home).map_err(at(&home))
+        fs::rename(&made, &home).map_err(at(&home))?;
+        if definition.remove {
+            return Ok(());
+        }
+        let synced = File::open(&self.containers).and_then(|dir| dir.sync_all());
+        synced.map_err(at(&self.containers))
     }
 
     /// Replaces a container's definition. A new name is claimed, the old one freed.
