@@ -99,7 +99,7 @@ impl Writer<'_> {
     fn free(&self, name: &str) -> bool {
         let above = |other: &str| name.starts_with(&format!("{other}/"));
         let below = |other: &str| other.starts_with(&format!("{name}/"));
-        self.here.iter().all(|(other, dir)| (other != name || *dir) && !(above(other) && !dir))
+        self.here.iter().all(|(other, dir)| *dir || (other != name && !above(other)))
             && self.hidden.iter().all(|other| other != name && !above(other) && !below(other))
     }
 

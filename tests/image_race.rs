@@ -64,15 +64,15 @@ fn ten_pulls_at_once_of_which_five_are_killed() {
     let vxn = &Vxn::new(dir.path());
     let shared: Vec<Vec<u8>> = (100..104).map(|seed| noise(seed, 1_000_000)).collect();
     // More than the buffers of a connection hold: what is killed is not all sent.
-    let own = |seed: u32| noise(seed, if seed < 5 { 16_000_000 } else { 300_000 });
+    let own = |seed: u32| noise(seed, if seed < 5 { 12_000_000 } else { 300_000 });
     let mut sizes = BTreeMap::new();
     let mut names = Vec::new();
     for seed in 0..10 {
         // Each shares two of four layers with its neighbours.
         let first = seed as usize % 4;
         let layers = [shared[first].clone(), shared[(first + 1) % 4].clone(), own(seed)];
-        let image = layout.image(arch().0, &layers, Packing::Plain);
-        registry.push(&layout, &image, &format!("race/{seed}:1"), &["--dest-compress=false"]);
+        let image = layout.image(arch().0, &layers, Packing::Gzip);
+        registry.push(&layout, &image, &format!("race/{seed}:1"), &[]);
         sizes.extend(blobs(&layout, &image));
         names.push(format!("{}/race/{seed}:1", registry.host));
     }
@@ -147,8 +147,8 @@ fn a_registry_that_stops_half_way_is_resumed() {
     let registry = Registry::start(dir.path(), Setup::default());
     let vxn = Vxn::new(dir.path());
     let layers: Vec<Vec<u8>> = (0..16).map(|seed| noise(seed, 1_000_000)).collect();
-    let image = layout.image(arch().0, &layers, Packing::Plain);
-    registry.push(&layout, &image, "half:1", &["--dest-compress=false"]);
+    let image = layout.image(arch().0, &layers, Packing::Gzip);
+    registry.push(&layout, &image, "half:1", &[]);
     // skopeo copies six layers at a time: of these bytes, four are whole.
     let through = proxy(&registry.host, 11_000_000);
     let error = vxn.fails(&["pull", "--tls-verify=false", &format!("{through}/half:1")]);
