@@ -319,5 +319,17 @@ fn a_bundle_is_what_a_runtime_expects() {
     assert!(process["env"].as_array().unwrap().contains(&"A=b".into()));
     assert_eq!(config["root"]["path"], "rootfs");
     assert_eq!(fs::read(fixture.dir.path().join("bundle/rootfs/etc/new")).unwrap(), b"1");
-    assert!(fixture.vxn.fails(&["bundle", "one", &dir]).contains("is not empty"));
+    let vxn = &fixture.vxn;
+    assert!(vxn.fails(&["bundle", "one", &dir]).contains("is not empty"));
+
+    // Whatever makes a container comes by its image in these ways.
+    let id = vxn.inspect("one")["Id"].as_str().unwrap()["sha256:".len()..][..12].to_owned();
+    vxn.ok(&["bundle", "--pull=never", &id, &fixture.path("by-id"), "--", "/hello"]);
+    let error = vxn.fails(&["bundle", "--pull=never", "two", &fixture.path("none")]);
+    assert!(error.contains("no such image: two"), "{error}");
+    let other = format!("--platform=linux/{}", arch().1);
+    let error = vxn.fails(&["bundle", &other, "one", &fixture.path("none")]);
+    assert!(error.contains("this host runs linux/"), "{error}");
+    let error = vxn.fails(&["bundle", "--pull=always", "localhost:1/none", &fixture.path("none")]);
+    assert!(error.contains("connection refused"), "{error}");
 }
