@@ -17,6 +17,11 @@ pub const SKOPEO: Tool = Tool { name: "skopeo", package: "skopeo" };
 /// Makes a squashfs image of a tar stream.
 pub const SQFSTAR: Tool = Tool { name: "sqfstar", package: "squashfs-tools" };
 
+/// Unpacks a squashfs image.
+pub const UNSQUASHFS: Tool = Tool { name: "unsquashfs", package: "squashfs-tools" };
+/// Asks web servers.
+pub const CURL: Tool = Tool { name: "curl", package: "curl" };
+
 /// A program of another project that vxn needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Tool {

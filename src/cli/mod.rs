@@ -4,6 +4,8 @@ mod check;
 mod domain;
 pub mod domain_config;
 mod failure;
+mod format;
+mod image;
 mod info;
 mod monitor;
 mod run;
@@ -37,6 +39,8 @@ enum Command {
     Domain(domain::DomainArgs),
     Check(check::CheckArgs),
     Info(info::InfoArgs),
+    #[command(flatten)]
+    Image(image::Verb),
     #[command(hide = true)]
     Monitor(monitor::MonitorArgs),
 }
@@ -46,7 +50,7 @@ impl Command {
     fn failure_code(&self) -> u8 {
         match self {
             Command::Run(_) | Command::Monitor(_) => ENGINE_FAILED,
-            Command::Domain(_) | Command::Check(_) | Command::Info(_) => 1,
+            Command::Domain(_) | Command::Check(_) | Command::Info(_) | Command::Image(_) => 1,
         }
     }
 }
@@ -76,6 +80,7 @@ fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
         Command::Domain(args) => domain::run(args, &settings),
         Command::Check(args) => check::run(&args, &settings),
         Command::Info(args) => info::run(&args, &settings),
+        Command::Image(verb) => image::run(verb, &settings),
         Command::Monitor(args) => monitor::run(&args),
     }
 }
