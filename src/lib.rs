@@ -11,4 +11,5 @@ pub mod kernel;
 pub mod libxl;
 pub mod state;
 pub mod tool;
+pub mod vcontainer;
 pub mod xenstore;

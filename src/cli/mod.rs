@@ -1,5 +1,6 @@
 //! The command line: one file per verb.
 
+mod backend;
 mod check;
 mod domain;
 pub mod domain_config;
@@ -16,6 +17,7 @@ use tracing_subscriber::EnvFilter;
 use crate::config::Settings;
 use crate::container::reap;
 use crate::container::report::ENGINE_FAILED;
+use crate::vcontainer;
 use failure::Failure;
 
 /// Run OCI containers as Xen DomUs, and drive DomUs without xl.
@@ -35,6 +37,7 @@ enum Command {
     Run(Box<run::RunArgs>),
     /// Drive domains directly, as xl does.
     Domain(domain::DomainArgs),
+    Backend(backend::BackendArgs),
     Check(check::CheckArgs),
     Info(info::InfoArgs),
     #[command(hide = true)]
@@ -46,7 +49,7 @@ impl Command {
     fn failure_code(&self) -> u8 {
         match self {
             Command::Run(_) | Command::Monitor(_) => ENGINE_FAILED,
-            Command::Domain(_) | Command::Check(_) | Command::Info(_) => 1,
+            Command::Backend(_) | Command::Domain(_) | Command::Check(_) | Command::Info(_) => 1,
         }
     }
 }
@@ -70,10 +73,14 @@ fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
         return monitor::run(args);
     }
     let settings = Settings::load()?;
-    clear_up(&settings);
+    // The monitors are started by a command that has cleared up.
+    if !matches!(&command, Command::Backend(args) if backend::is_monitor(args)) {
+        clear_up(&settings);
+    }
     match command {
         Command::Run(args) => run::run(*args, &settings),
         Command::Domain(args) => domain::run(args, &settings),
+        Command::Backend(args) => backend::run(args, &settings),
         Command::Check(args) => check::run(&args, &settings),
         Command::Info(args) => info::run(&args, &settings),
         Command::Monitor(args) => monitor::run(&args),
@@ -86,7 +93,9 @@ fn clear_up(settings: &Settings) {
     if !nix::unistd::geteuid().is_root() {
         return;
     }
-    let cleared = reap::abandoned(&settings.run.value)
+    let run = &settings.run.value;
+    let cleared = reap::abandoned(run)
+        .and_then(|_| reap::abandoned(&vcontainer::journal(run)))
         .and_then(|_| reap::work_directories(&settings.root.value));
     if let Err(e) = cleared {
         tracing::warn!("cannot remove what a killed vxn left: {e}");

@@ -4,7 +4,7 @@
 //! [`monitor`] act, [`journal`] remembers and [`reap`] clears up after a crash.
 
 mod attend;
-mod console;
+pub(crate) mod console;
 pub mod front;
 mod id;
 pub mod journal;

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use oci_spec::image::{Descriptor, ImageIndex, MediaType};
 
-use super::layout::{self, Documents, Layout};
+use super::layout::{self, Documents, LayerRef, Layout};
 use super::merge::Limits;
 use super::reference::{Reference, Source};
 use super::{Digest, disk, fetch, platform};
@@ -72,6 +72,16 @@ impl Store {
             }
         }
         self.pull(reference, options, progress)
+    }
+
+    /// The layers of an image in the store.
+    pub(super) fn layers(&self, image: &Image) -> Result<Vec<LayerRef>> {
+        Ok(self.blobs.image(&image.digest)?.layers)
+    }
+
+    /// Where the blobs are.
+    pub(super) fn layout(&self) -> &Layout {
+        &self.blobs
     }
 
     /// Fetches what `reference` means now and makes its root disk. Layers and
