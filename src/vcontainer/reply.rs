@@ -142,7 +142,7 @@ impl Reply {
                 self.state = State::Over;
                 return;
             }
-            (stage, _) if marker::is_kernels(&line) => Some(stage),
+            (stage, _) if is_noise(&line) => Some(stage),
             (Stage::OutputEnd, Some(code)) => Some(Stage::ExitCode(code)),
             (Stage::ExitCode(code), _) if line == marker::END => {
                 held.push(&line);
@@ -219,6 +219,11 @@ fn emit(bytes: Vec<u8>, events: &mut Vec<Event>) {
     if !bytes.is_empty() {
         events.push(Event::Output(bytes));
     }
+}
+
+/// A line of the kernel's; one that ends the output as well is not only that.
+fn is_noise(line: &[u8]) -> bool {
+    marker::is_kernels(line) && !line.ends_with(marker::OUTPUT_END)
 }
 
 fn waiting(line: &[u8]) -> State {
