@@ -19,6 +19,7 @@
 mod attend;
 mod client;
 mod console;
+mod dhcp;
 pub mod docker;
 pub mod exchange;
 pub mod front;
