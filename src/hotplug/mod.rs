@@ -9,7 +9,6 @@
 
 mod claims;
 mod disk;
-mod link;
 mod loopdev;
 mod nic;
 mod reap;

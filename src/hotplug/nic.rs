@@ -3,8 +3,8 @@
 use std::io;
 
 use nix::libc;
+use vxn_link::{Link, LinkFlags, Links};
 
-use super::link::{Link, Links, c};
 use super::{Backend, Error, Result, Store};
 
 /// The largest address that is not a broadcast: a bridge takes the smallest of
@@ -42,9 +42,7 @@ pub(super) fn offline(device: &str) -> Result<()> {
     let fail = link_error("take down", device);
     let links = Links::open().map_err(&fail)?;
     let Some(link) = links.find(device).map_err(&fail)? else { return Ok(()) };
-    let no_master = (libc::IFLA_MASTER, &0u32.to_ne_bytes()[..]);
-    let down = (0, libc::IFF_UP as u32);
-    match links.set_flags(link.index, down, &[no_master]) {
+    match links.change(link.index).master(0).down().apply() {
         Err(e) if e.raw_os_error() == Some(libc::ENODEV) => Ok(()),
         other => other.map_err(fail),
     }
@@ -61,9 +59,8 @@ fn named(
     let fail = link_error("rename", device);
     let found = links.find(device).map_err(&fail)?;
     if let (Some(link), true) = (&found, name != device) {
-        let down = (0, libc::IFF_UP as u32);
-        links.set_flags(link.index, down, &[]).map_err(&fail)?;
-        links.set(link.index, &[(libc::IFLA_IFNAME, &c(&name))]).map_err(&fail)?;
+        links.change(link.index).down().apply().map_err(&fail)?;
+        links.change(link.index).name(&name).apply().map_err(&fail)?;
     }
     let found = match found {
         Some(link) => Some(link),
@@ -88,23 +85,17 @@ fn set_up(
     mtu: Option<u32>,
     bridge: Option<u32>,
 ) -> Result<()> {
-    links
-        .set(index, &[(libc::IFLA_ADDRESS, &MAC)])
-        .map_err(link_error("set the address of", name))?;
+    let change = || links.change(index);
+    change().address(MAC).apply().map_err(link_error("set the address of", name))?;
     if let Some(mtu) = mtu {
-        links
-            .set(index, &[(libc::IFLA_MTU, &mtu.to_ne_bytes())])
-            .map_err(link_error("set the MTU of", name))?;
+        change().mtu(mtu).apply().map_err(link_error("set the MTU of", name))?;
     }
     if let Some(bridge) = bridge {
-        links
-            .set(index, &[(libc::IFLA_MASTER, &bridge.to_ne_bytes())])
-            .map_err(link_error("add to its bridge", name))?;
+        change().master(bridge).apply().map_err(link_error("add to its bridge", name))?;
     }
     // A port speaks for nobody: no ARP, no multicast of its own.
-    let values = (libc::IFF_UP | libc::IFF_NOARP) as u32;
-    let mask = values | libc::IFF_MULTICAST as u32;
-    links.set_flags(index, (values, mask), &[]).map_err(link_error("take up", name))
+    let on = LinkFlags::Up | LinkFlags::Noarp;
+    change().flags(on, LinkFlags::Multicast).apply().map_err(link_error("take up", name))
 }
 
 /// A node of the backend that may be missing, or empty, which is the same.

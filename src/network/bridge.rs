@@ -1,0 +1,156 @@
+//! Bridges in Dom0: found or made, and gone with their last lease if made.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use ipnet::IpNet;
+use vxn_link::{Link, Links};
+
+use super::definition::Network;
+use super::error::{Error, Result, at, link};
+use super::leases::Active;
+use super::seed;
+
+/// How a bridge of ours is known: a note on the device.
+fn mark(network: &Network) -> String {
+    format!("vxn network {}", network.name)
+}
+
+/// Finds or makes the bridge of a network, gives it the network's addresses,
+/// takes it up, and lets this host route for it. Done already: done again, to
+/// the same end. A bridge that somebody else made keeps what it has.
+pub(super) fn set_up(links: &Links, network: &Network) -> Result<Active> {
+    let name = &network.bridge;
+    let found = match find(links, name)? {
+        Some(found) => found,
+        None => make(links, network)?,
+    };
+    let made = found.alias == mark(network);
+    if made {
+        switch(&format!("ipv6/conf/{name}/disable_ipv6"), "0")?;
+    }
+    let (gateways, added) = addresses(links, network, &found)?;
+    let up = links.change(found.index).up();
+    let mtu = network.mtu.filter(|_| made).unwrap_or(found.mtu);
+    up.mtu(mtu).apply().map_err(link("take up", name))?;
+    route(network)?;
+    Ok(Active { network: network.clone(), made, gateways, added, mtu })
+}
+
+/// Removes what [`set_up`] made of a bridge: all of it, unless somebody has put
+/// ports of his own on it, or the addresses that were added.
+pub(super) fn take_down(links: &Links, active: &Active) -> Result<()> {
+    let name = &active.network.bridge;
+    let Some(bridge) = find(links, name)? else { return Ok(()) };
+    let fail = link("remove", name);
+    if bridge.alias == mark(&active.network) {
+        let ports = links.list().map_err(&fail)?;
+        if ports.iter().any(|port| port.master == bridge.index) {
+            tracing::info!("{name} stays: it has other ports");
+            return Ok(());
+        }
+        return links.remove(bridge.index).map_err(fail);
+    }
+    let fail = link("remove an address from", name);
+    active.added.iter().try_for_each(|address| {
+        links.remove_address(bridge.index, *address).map_err(&fail)
+    })
+}
+
+fn find(links: &Links, name: &str) -> Result<Option<Link>> {
+    match links.find(name).map_err(link("look for", name))? {
+        Some(other) if other.kind != "bridge" => Err(Error::NotABridge(name.to_owned())),
+        found => Ok(found),
+    }
+}
+
+fn make(links: &Links, network: &Network) -> Result<Link> {
+    let name = &network.bridge;
+    let fail = link("make", name);
+    links.add(name, "bridge").map_err(&fail)?;
+    let made = find(links, name)?.ok_or_else(|| {
+        fail(std::io::Error::from_raw_os_error(nix::libc::ENODEV))
+    })?;
+    // With an address of its own it does not change it with its ports, whose
+    // neighbours would lose sight of it.
+    let [a, b, c, d, e, ..] = seed(&["bridge address", name]).to_be_bytes();
+    let mark = mark(network);
+    let change = links.change(made.index).alias(&mark).address([0x02, a, b, c, d, e]);
+    change.apply().map_err(fail)?;
+    Ok(Link { alias: mark, ..made })
+}
+
+/// The bridge's addresses in the network, and those of them that were missing.
+fn addresses(links: &Links, network: &Network, bridge: &Link) -> Result<(Vec<IpNet>, Vec<IpNet>)> {
+    let name = &network.bridge;
+    let has = links.addresses(bridge.index).map_err(link("look at", name))?;
+    let (mut all, mut added) = (Vec::new(), Vec::new());
+    for wanted in network.gateways() {
+        if wanted.addr().is_ipv6() && !sys("ipv6").exists() {
+            continue;
+        }
+        if let Some(own) = has.iter().find(|own| wanted.trunc() == own.trunc()) {
+            all.push(*own);
+            continue;
+        }
+        let connected = links.connected().map_err(link("look at", name))?;
+        if let Some(net) = connected.iter().find(|net| super::definition::overlap(net, &wanted)) {
+            let why = format!("this host has another way to {net}");
+            return Err(Error::BadSubnet { net: wanted.trunc(), why });
+        }
+        links.add_address(bridge.index, wanted).map_err(link("give an address to", name))?;
+        all.push(wanted);
+        added.push(wanted);
+    }
+    Ok((all, added))
+}
+
+/// Lets packets through from and to the bridge.
+fn route(network: &Network) -> Result<()> {
+    let name = &network.bridge;
+    // Ports published on 127.0.0.1: rules.rs keeps guests from using it.
+    switch(&format!("ipv4/conf/{name}/route_localnet"), "1")?;
+    if network.internal {
+        return Ok(());
+    }
+    switch("ipv4/ip_forward", "1")?;
+    if sys("ipv6/conf/all/forwarding").exists() {
+        keep_router_advertisements()?;
+        switch("ipv6/conf/all/forwarding", "1")?;
+    }
+    Ok(())
+}
+
+/// A host that routes takes no more routes from routers, unless told to
+/// (`accept_ra` 2): it must not lose its own way out.
+fn keep_router_advertisements() -> Result<()> {
+    if read(&sys("ipv6/conf/all/forwarding"))? == "1" {
+        return Ok(());
+    }
+    let dir = sys("ipv6/conf");
+    for entry in fs::read_dir(&dir).map_err(at(&dir))? {
+        let file = entry.map_err(at(&dir))?.path().join("accept_ra");
+        // A device may go away meanwhile.
+        if fs::read_to_string(&file).is_ok_and(|value| value.trim_end() == "1") {
+            fs::write(&file, "2").map_err(at(&file))?;
+        }
+    }
+    Ok(())
+}
+
+fn sys(name: &str) -> PathBuf {
+    Path::new("/proc/sys/net").join(name)
+}
+
+fn read(file: &Path) -> Result<String> {
+    Ok(fs::read_to_string(file).map_err(at(file))?.trim_end().to_owned())
+}
+
+/// Sets a switch of the kernel, if it has it and it is set otherwise.
+fn switch(name: &str, value: &str) -> Result<()> {
+    let file = sys(name);
+    if !file.exists() || read(&file)? == value {
+        return Ok(());
+    }
+    fs::write(&file, value).map_err(at(&file))
+}
