@@ -17,6 +17,9 @@ pub const SKOPEO: Tool = Tool { name: "skopeo", package: "skopeo" };
 /// Makes a squashfs image of a tar stream.
 pub const SQFSTAR: Tool = Tool { name: "sqfstar", package: "squashfs-tools" };
 
+/// Changes the kernel's packet filter and address translation.
+pub const NFT: Tool = Tool { name: "nft", package: "nftables" };
+
 /// A program of another project that vxn needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Tool {
