@@ -19,7 +19,10 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("hotplug", &["state", "xenstore"]),
     (
         "container",
-        &["config", "guest", "hotplug", "image", "kernel", "libxl", "network", "state", "tool", "xenstore"],
+        &[
+            "config", "guest", "hotplug", "image", "kernel", "libxl", "network", "state", "tool",
+            "xenstore",
+        ],
     ),
     (
         "cli",

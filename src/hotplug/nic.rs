@@ -3,7 +3,7 @@
 use std::io;
 
 use nix::libc;
-use vxn_link::{Link, LinkFlags, Links};
+use vxn_link::{Link, LinkError, LinkFlags, Links};
 
 use super::{Backend, Error, Result, Store};
 
@@ -15,7 +15,7 @@ const MAC: [u8; 6] = [0xfe, 0xff, 0xff, 0xff, 0xff, 0xff];
 /// `hotplug-status` is `connected`, for which netback waits before the guest's
 /// interface works. Done already: done again, to the same end.
 pub(super) fn online(backend: &Backend, device: &str, store: &impl Store) -> Result<()> {
-    let links = Links::open().map_err(link_error("ask for", device))?;
+    let links = Links::open().map_err(LinkError::of("ask for", device))?;
     let (name, link) = named(backend, device, store, &links)?;
     let bridge = match text(backend, store, "bridge")? {
         Some(bridge) => Some(find_bridge(&links, &bridge)?),
@@ -39,12 +39,12 @@ pub(super) fn online(backend: &Backend, device: &str, store: &impl Store) -> Res
 
 /// Takes the network device off its bridge. Mostly netback has removed it by now.
 pub(super) fn offline(device: &str) -> Result<()> {
-    let fail = link_error("take down", device);
+    let fail = LinkError::of("take down", device);
     let links = Links::open().map_err(&fail)?;
     let Some(link) = links.find(device).map_err(&fail)? else { return Ok(()) };
     match links.change(link.index).master(0).down().apply() {
         Err(e) if e.raw_os_error() == Some(libc::ENODEV) => Ok(()),
-        other => other.map_err(fail),
+        other => Ok(other.map_err(fail)?),
     }
 }
 
@@ -56,7 +56,7 @@ fn named(
     links: &Links,
 ) -> Result<(String, Link)> {
     let name = text(backend, store, "vifname")?.unwrap_or_else(|| device.to_owned());
-    let fail = link_error("rename", device);
+    let fail = LinkError::of("rename", device);
     let found = links.find(device).map_err(&fail)?;
     if let (Some(link), true) = (&found, name != device) {
         links.change(link.index).down().apply().map_err(&fail)?;
@@ -67,11 +67,14 @@ fn named(
         None => links.find(&name).map_err(&fail)?,
     };
     let missing = || io::Error::from_raw_os_error(libc::ENODEV);
-    found.map(|link| (name, link)).ok_or_else(|| link_error("find", device)(missing()))
+    match found {
+        Some(link) => Ok((name, link)),
+        None => Err(LinkError::of("find", device)(missing()).into()),
+    }
 }
 
 fn find_bridge(links: &Links, name: &str) -> Result<Link> {
-    match links.find(name).map_err(link_error("ask for", name))? {
+    match links.find(name).map_err(LinkError::of("ask for", name))? {
         None => Err(Error::NoBridge(name.to_owned())),
         Some(link) if link.kind != "bridge" => Err(Error::NotABridge(name.to_owned())),
         Some(link) => Ok(link),
@@ -86,16 +89,17 @@ fn set_up(
     bridge: Option<u32>,
 ) -> Result<()> {
     let change = || links.change(index);
-    change().address(MAC).apply().map_err(link_error("set the address of", name))?;
+    change().address(MAC).apply().map_err(LinkError::of("set the address of", name))?;
     if let Some(mtu) = mtu {
-        change().mtu(mtu).apply().map_err(link_error("set the MTU of", name))?;
+        change().mtu(mtu).apply().map_err(LinkError::of("set the MTU of", name))?;
     }
     if let Some(bridge) = bridge {
-        change().master(bridge).apply().map_err(link_error("add to its bridge", name))?;
+        change().master(bridge).apply().map_err(LinkError::of("add to its bridge", name))?;
     }
     // A port speaks for nobody: no ARP, no multicast of its own.
     let on = LinkFlags::Up | LinkFlags::Noarp;
-    change().flags(on, LinkFlags::Multicast).apply().map_err(link_error("take up", name))
+    let change = change().flags(on, LinkFlags::Multicast);
+    Ok(change.apply().map_err(LinkError::of("take up", name))?)
 }
 
 /// A node of the backend that may be missing, or empty, which is the same.
@@ -113,9 +117,4 @@ fn text(backend: &Backend, store: &impl Store, name: &str) -> Result<Option<Stri
 
 fn nonsense(backend: &Backend, name: &str, value: String) -> Error {
     Error::Nonsense { path: backend.node(name), value }
-}
-
-/// For `map_err`: what was tried, and on which network device.
-fn link_error<'a>(action: &'static str, name: &'a str) -> impl Fn(io::Error) -> Error + use<'a> {
-    move |error| Error::Link { action, name: name.to_owned(), error }
 }

@@ -39,10 +39,10 @@ impl Ctx {
     /// is half-done after a failure is removed.
     pub fn attach_nic(&self, domid: DomId, nic: &Nic) -> Result<u32> {
         let mut raw = ffi::RawNic::new(nic)?;
-        let attached = self.run(
-            format_args!("attach a network interface to domain {domid}"),
-            |ctx| raw.attach(ctx, domid),
-        );
+        let attached = self
+            .run(format_args!("attach a network interface to domain {domid}"), |ctx| {
+                raw.attach(ctx, domid)
+            });
         if raw.is_numbered() {
             self.remove_half_attached(&attached, domid, |ctx| raw.detach(ctx, domid));
         }

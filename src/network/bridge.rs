@@ -4,10 +4,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use ipnet::IpNet;
-use vxn_link::{Link, Links};
+use vxn_link::{Link, LinkError, Links};
 
-use super::definition::Network;
-use super::error::{Error, Result, at, link};
+use super::definition::{Network, overlap};
+use super::error::{Error, Result, at};
 use super::leases::Active;
 use super::seed;
 
@@ -16,25 +16,46 @@ fn mark(network: &Network) -> String {
     format!("vxn network {}", network.name)
 }
 
-/// Finds or makes the bridge of a network, gives it the network's addresses,
-/// takes it up, and lets this host route for it. Done already: done again, to
-/// the same end. A bridge that somebody else made keeps what it has.
-pub(super) fn set_up(links: &Links, network: &Network) -> Result<Active> {
-    let name = &network.bridge;
-    let found = match find(links, name)? {
+/// MTU of a bridge that is made, if the network says nothing.
+const MTU: u32 = 1500;
+
+/// What [`set_up`] is going to do. Nothing is changed yet: this is written down
+/// first.
+///
+/// # Errors
+/// When the bridge is none, or its addresses are somebody else's.
+pub(super) fn plan(links: &Links, network: &Network) -> Result<Active> {
+    let found = find(links, &network.bridge)?;
+    let made = found.as_ref().is_none_or(|found| found.alias == mark(network));
+    let (gateways, added) = addresses(links, network, found.as_ref())?;
+    let mtu = network.mtu.filter(|_| made).or(found.map(|found| found.mtu)).unwrap_or(MTU);
+    Ok(Active { network: network.clone(), made, gateways, added, mtu })
+}
+
+/// Makes the bridge of a network unless it is there, gives it the network's
+/// addresses, takes it up, and lets this host route for it. Done already: done
+/// again, to the same end. A bridge that somebody else made keeps what it has.
+pub(super) fn set_up(links: &Links, active: &Active) -> Result<()> {
+    let name = &active.network.bridge;
+    let bridge = match find(links, name)? {
         Some(found) => found,
-        None => make(links, network)?,
+        None => make(links, &active.network)?,
     };
-    let made = found.alias == mark(network);
-    if made {
+    if active.made {
         switch(&format!("ipv6/conf/{name}/disable_ipv6"), "0")?;
     }
-    let (gateways, added) = addresses(links, network, &found)?;
-    let up = links.change(found.index).up();
-    let mtu = network.mtu.filter(|_| made).unwrap_or(found.mtu);
-    up.mtu(mtu).apply().map_err(link("take up", name))?;
-    route(network)?;
-    Ok(Active { network: network.clone(), made, gateways, added, mtu })
+    let fail = LinkError::of("give an address to", name);
+    active
+        .added
+        .iter()
+        .try_for_each(|address| links.add_address(bridge.index, *address).map_err(&fail))?;
+    links
+        .change(bridge.index)
+        .up()
+        .mtu(active.mtu)
+        .apply()
+        .map_err(LinkError::of("take up", name))?;
+    route(&active.network)
 }
 
 /// Removes what [`set_up`] made of a bridge: all of it, unless somebody has put
@@ -42,23 +63,24 @@ pub(super) fn set_up(links: &Links, network: &Network) -> Result<Active> {
 pub(super) fn take_down(links: &Links, active: &Active) -> Result<()> {
     let name = &active.network.bridge;
     let Some(bridge) = find(links, name)? else { return Ok(()) };
-    let fail = link("remove", name);
-    if bridge.alias == mark(&active.network) {
+    let fail = LinkError::of("remove", name);
+    if active.made {
         let ports = links.list().map_err(&fail)?;
         if ports.iter().any(|port| port.master == bridge.index) {
             tracing::info!("{name} stays: it has other ports");
             return Ok(());
         }
-        return links.remove(bridge.index).map_err(fail);
+        return Ok(links.remove(bridge.index).map_err(fail)?);
     }
-    let fail = link("remove an address from", name);
-    active.added.iter().try_for_each(|address| {
-        links.remove_address(bridge.index, *address).map_err(&fail)
-    })
+    let fail = LinkError::of("remove an address from", name);
+    for address in &active.added {
+        links.remove_address(bridge.index, *address).map_err(&fail)?;
+    }
+    Ok(())
 }
 
 fn find(links: &Links, name: &str) -> Result<Option<Link>> {
-    match links.find(name).map_err(link("look for", name))? {
+    match links.find(name).map_err(LinkError::of("look for", name))? {
         Some(other) if other.kind != "bridge" => Err(Error::NotABridge(name.to_owned())),
         found => Ok(found),
     }
@@ -66,11 +88,10 @@ fn find(links: &Links, name: &str) -> Result<Option<Link>> {
 
 fn make(links: &Links, network: &Network) -> Result<Link> {
     let name = &network.bridge;
-    let fail = link("make", name);
+    let fail = LinkError::of("make", name);
     links.add(name, "bridge").map_err(&fail)?;
-    let made = find(links, name)?.ok_or_else(|| {
-        fail(std::io::Error::from_raw_os_error(nix::libc::ENODEV))
-    })?;
+    let made = find(links, name)?
+        .ok_or_else(|| fail(std::io::Error::from_raw_os_error(nix::libc::ENODEV)))?;
     // With an address of its own it does not change it with its ports, whose
     // neighbours would lose sight of it.
     let [a, b, c, d, e, ..] = seed(&["bridge address", name]).to_be_bytes();
@@ -80,10 +101,18 @@ fn make(links: &Links, network: &Network) -> Result<Link> {
     Ok(Link { alias: mark, ..made })
 }
 
-/// The bridge's addresses in the network, and those of them that were missing.
-fn addresses(links: &Links, network: &Network, bridge: &Link) -> Result<(Vec<IpNet>, Vec<IpNet>)> {
-    let name = &network.bridge;
-    let has = links.addresses(bridge.index).map_err(link("look at", name))?;
+/// The bridge's addresses in the network, and those of them that it lacks.
+fn addresses(
+    links: &Links,
+    network: &Network,
+    bridge: Option<&Link>,
+) -> Result<(Vec<IpNet>, Vec<IpNet>)> {
+    let fail = LinkError::of("look at", &network.bridge);
+    let has = match bridge {
+        Some(bridge) => links.addresses(bridge.index).map_err(&fail)?,
+        None => Vec::new(),
+    };
+    let connected = links.connected().map_err(fail)?;
     let (mut all, mut added) = (Vec::new(), Vec::new());
     for wanted in network.gateways() {
         if wanted.addr().is_ipv6() && !sys("ipv6").exists() {
@@ -93,12 +122,10 @@ fn addresses(links: &Links, network: &Network, bridge: &Link) -> Result<(Vec<IpN
             all.push(*own);
             continue;
         }
-        let connected = links.connected().map_err(link("look at", name))?;
-        if let Some(net) = connected.iter().find(|net| super::definition::overlap(net, &wanted)) {
+        if let Some(net) = connected.iter().find(|net| overlap(net, &wanted)) {
             let why = format!("this host has another way to {net}");
             return Err(Error::BadSubnet { net: wanted.trunc(), why });
         }
-        links.add_address(bridge.index, wanted).map_err(link("give an address to", name))?;
         all.push(wanted);
         added.push(wanted);
     }

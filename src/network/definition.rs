@@ -270,13 +270,12 @@ mod tests {
     #[test]
     fn what_cannot_be_is_refused() {
         let subnet = |text: &str| NewNetwork { subnet: Some(text.parse().unwrap()), ..new("n") };
-        let refused = |new: NewNetwork| Network::new(new, &others(), &[], 0).unwrap_err().to_string();
+        let refused =
+            |new: NewNetwork| Network::new(new, &others(), &[], 0).unwrap_err().to_string();
         assert!(refused(subnet("10.144.7.0/24")).contains("overlaps with network bridge"));
         assert!(refused(subnet("192.0.2.0/31")).contains("too small"));
-        let gateway = |ip: &str| NewNetwork {
-            gateway: Some(ip.parse().unwrap()),
-            ..subnet("192.0.2.0/24")
-        };
+        let gateway =
+            |ip: &str| NewNetwork { gateway: Some(ip.parse().unwrap()), ..subnet("192.0.2.0/24") };
         for ip in ["192.0.3.1", "192.0.2.0", "192.0.2.255"] {
             assert!(refused(gateway(ip)).contains("no host's address"), "{ip}");
         }

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 use ipnet::IpNet;
+use vxn_link::LinkError;
 
 use super::port::Protocol;
 use crate::tool;
@@ -115,15 +116,8 @@ pub enum Error {
     #[error("{0} is a network device, but not a bridge")]
     NotABridge(String),
     /// The kernel refused a change to a network device.
-    #[error("cannot {action} network device {name}: {error}")]
-    Link {
-        /// What was tried, an infinitive.
-        action: &'static str,
-        /// The device.
-        name: String,
-        /// The system's words.
-        error: io::Error,
-    },
+    #[error(transparent)]
+    Link(#[from] LinkError),
     /// A file cannot be read or written.
     #[error("{}: {error}", path.display())]
     Io {
@@ -155,7 +149,7 @@ impl Error {
                 return e.hint().map(|hint| format!("{hint}, or run with --network none"));
             }
             Error::NotABridge(_) => "name another bridge: `bridge` in the settings, or VXN_BRIDGE",
-            Error::Link { error, .. } if error.raw_os_error() == Some(nix::libc::EOPNOTSUPP) => {
+            Error::Link(e) if e.errno() == Some(nix::libc::EOPNOTSUPP) => {
                 "enable CONFIG_BRIDGE in Dom0's kernel, or run with --network none"
             }
             _ => return None,
@@ -167,12 +161,4 @@ impl Error {
 /// For `map_err`: on which file.
 pub(super) fn at(path: &Path) -> impl Fn(io::Error) -> Error + use<'_> {
     move |error| Error::Io { path: path.to_owned(), error }
-}
-
-/// For `map_err`: what was tried, and on which network device.
-pub(super) fn link<'a>(
-    action: &'static str,
-    name: &'a str,
-) -> impl Fn(io::Error) -> Error + use<'a> {
-    move |error| Error::Link { action, name: name.to_owned(), error }
 }

@@ -145,12 +145,14 @@ fn retain(state: &mut State, stays: impl Fn(&Lease) -> bool) -> bool {
     state.leases.len() < before
 }
 
-/// Sets the network up, and notes what of its bridge is ours.
+/// Plans what the network's bridge needs, and keeps in mind what it was given
+/// before.
 fn activate(state: &mut State, links: &Links, network: &Network) -> Result<Active> {
-    let mut active = bridge::set_up(links, network)?;
+    let mut active = bridge::plan(links, network)?;
     if let Some(known) = state.networks.get(&network.name) {
-        let more = known.added.iter().filter(|address| !active.added.contains(address));
-        active.added.extend(more.cloned().collect::<Vec<_>>());
+        let missing: Vec<IpNet> =
+            known.added.iter().filter(|address| !active.added.contains(address)).copied().collect();
+        active.added.extend(missing);
     }
     state.networks.insert(network.name.clone(), active.clone());
     Ok(active)
@@ -186,8 +188,9 @@ fn addresses(
         let of_family = |ip: &&IpAddr| ip.is_ipv4() == net.addr().is_ipv4();
         let address = match wanted.iter().find(of_family) {
             Some(address) => check(state, &net, *address, request)?,
-            None => address::pick(&net, &owner.id, &taken).ok_or_else(|| {
-                Error::Exhausted { network: request.network.clone(), subnet: net }
+            None => address::pick(&net, &owner.id, &taken).ok_or_else(|| Error::Exhausted {
+                network: request.network.clone(),
+                subnet: net,
             })?,
         };
         given.push(IpNet::new_assert(address, net.prefix_len()));

@@ -26,7 +26,7 @@ mod store;
 
 use sha2::{Digest, Sha256};
 
-pub use definition::{DEFAULT, Defaults, NewNetwork, Network};
+pub use definition::{DEFAULT, Defaults, Network, NewNetwork};
 pub use error::{Error, Result};
 pub use lease::Request;
 pub use leases::{Active, Lease, Owner, State};
@@ -40,4 +40,3 @@ fn seed(words: &[&str]) -> u64 {
     bytes.copy_from_slice(&digest[..8]);
     u64::from_be_bytes(bytes)
 }
-

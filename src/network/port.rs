@@ -113,9 +113,7 @@ fn address(text: &str) -> Result<(Option<IpAddr>, &str), String> {
     }
     match text.split_once(':') {
         Some(("", host)) => Ok((None, host)),
-        Some((ip, host)) => {
-            Ok((Some(ip.parse().map(IpAddr::V4).map_err(|_| not_ip(ip))?), host))
-        }
+        Some((ip, host)) => Ok((Some(ip.parse().map(IpAddr::V4).map_err(|_| not_ip(ip))?), host)),
         None => Ok((None, text)),
     }
 }
@@ -170,9 +168,8 @@ pub struct Forward {
 impl Forward {
     /// Whether a packet could be meant for both.
     pub fn overlaps(&self, other: &Forward) -> bool {
-        let any = |ip: IpAddr, other: IpAddr| {
-            ip.is_unspecified() && ip.is_ipv4() == other.is_ipv4()
-        };
+        let any =
+            |ip: IpAddr, other: IpAddr| ip.is_unspecified() && ip.is_ipv4() == other.is_ipv4();
         let same = match (self.ip, other.ip) {
             (Some(a), Some(b)) => a == b || any(a, b) || any(b, a),
             _ => true,
@@ -230,9 +227,30 @@ mod tests {
     #[test]
     fn what_docker_refuses_is_refused() {
         for text in [
-            "", ":", ":80", "80:", "0:80", "80:0", "65536", "+80", "8o:80", "::1:80:80", "[::1]80:80",
-            "[::1:80:80", "[1.2.3.4]:80:80", "1.2.3:80:80", "a:1:2:3", "80-79", "1-2:1-3", "80/sctp",
-            "80/tcp/udp", "8080:80-82", "1.2.3.4:80", "80-", "-80", "80 : 80",
+            "",
+            ":",
+            ":80",
+            "80:",
+            "0:80",
+            "80:0",
+            "65536",
+            "+80",
+            "8o:80",
+            "::1:80:80",
+            "[::1]80:80",
+            "[::1:80:80",
+            "[1.2.3.4]:80:80",
+            "1.2.3:80:80",
+            "a:1:2:3",
+            "80-79",
+            "1-2:1-3",
+            "80/sctp",
+            "80/tcp/udp",
+            "8080:80-82",
+            "1.2.3.4:80",
+            "80-",
+            "-80",
+            "80 : 80",
         ] {
             let error = Publish::parse(text).expect_err(text);
             assert!(error.starts_with(&format!("{text:?}")), "{error}");

@@ -4,14 +4,14 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use vxn_link::Links;
+use vxn_link::{LinkError, Links};
 
 use super::bridge;
-use super::definition::{DEFAULT, Defaults, NewNetwork, Network};
-use super::error::{Error, Result, at, link};
+use super::definition::{DEFAULT, Defaults, Network, NewNetwork};
+use super::error::{Error, Result, at};
 use super::leases::State;
 use super::{nft, rules};
-use crate::state::{Lock, write_atomic};
+use crate::state::{Lock, remove_half_written, write_atomic};
 
 /// All networks of this host, and who is on them.
 #[derive(Debug, Clone)]
@@ -27,7 +27,8 @@ impl Networks {
     /// Those whose definitions are in `root` (`/var/lib/vxn`) and whose leases
     /// are in `run` (`/run/vxn`).
     pub fn new(root: &Path, run: &Path, defaults: Defaults) -> Networks {
-        Networks { definitions: root.join("networks.json"), run: run.join("network"), defaults }
+        let definitions = root.join("network/networks.json");
+        Networks { definitions, run: run.join("network"), defaults }
     }
 
     /// Every network, the default one first.
@@ -66,7 +67,7 @@ impl Networks {
         let _lock = self.lock()?;
         let mut all = self.list()?;
         let connected = Links::open().and_then(|links| links.connected());
-        let connected = connected.map_err(link("look for a free range on", "any"))?;
+        let connected = connected.map_err(LinkError::of("look for a free range on", "any"))?;
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         let network = Network::new(new, &all, &connected, now.as_secs())?;
         all.push(network.clone());
@@ -116,32 +117,35 @@ impl Networks {
         self.run.join("leases.json")
     }
 
+    /// Waits for its turn, and clears away what was half-written by one who was
+    /// killed during his.
     fn lock(&self) -> Result<Lock> {
         fs::create_dir_all(&self.run).map_err(at(&self.run))?;
         let path = self.run.join("lock");
-        Lock::exclusive(&path).map_err(at(&path))
+        let lock = Lock::exclusive(&path).map_err(at(&path))?;
+        for file in [&self.leases(), &self.definitions] {
+            remove_half_written(file).map_err(at(file))?;
+        }
+        Ok(lock)
     }
 
     /// Adds to the leases: written down, then set up. After a failure there is
     /// nothing more than before.
-    pub(super) fn grow<T>(
-        &self,
-        add: impl FnOnce(&mut State, &Links) -> Result<T>,
-    ) -> Result<T> {
+    pub(super) fn grow<T>(&self, add: impl FnOnce(&mut State, &Links) -> Result<T>) -> Result<T> {
         let _lock = self.lock()?;
         let path = self.leases();
         let before = State::load(&path)?;
-        let links = Links::open().map_err(link("ask for", "any"))?;
+        let links = Links::open().map_err(LinkError::of("ask for", "any"))?;
         let mut state = before.clone();
         let done = add(&mut state, &links).and_then(|value| {
             state.save(&path)?;
+            state.networks.values().try_for_each(|active| bridge::set_up(&links, active))?;
             nft::apply(&rules::ruleset(&state))?;
             Ok(value)
         });
         if done.is_err() {
-            let new = state.networks.values().filter(|a| {
-                !before.networks.contains_key(&a.network.name)
-            });
+            let new =
+                state.networks.values().filter(|a| !before.networks.contains_key(&a.network.name));
             for active in new {
                 if let Err(e) = bridge::take_down(&links, active) {
                     tracing::warn!("{e}");
@@ -155,23 +159,25 @@ impl Networks {
     /// Takes leases away, then strikes them out; `false` when there is nothing
     /// to be taken. Networks that nobody is on any more go with them.
     pub(super) fn shrink(&self, take: impl FnOnce(&mut State) -> bool) -> Result<bool> {
-        let path = self.leases();
-        // Without a lease there is nothing to wait for, and no directory to make.
-        if !path.exists() {
+        // Nobody ever had a lease: there is nothing to wait for.
+        if !self.run.exists() {
             return Ok(false);
         }
         let _lock = self.lock()?;
+        let path = self.leases();
         let mut state = State::load(&path)?;
-        if !take(&mut state) {
+        let taken = take(&mut state);
+        // Somebody may have been killed before he had his lease on one.
+        let idle = state.take_idle();
+        if !taken && idle.is_empty() {
             return Ok(false);
         }
-        let idle = state.take_idle();
         nft::apply(&rules::ruleset(&state))?;
-        let links = Links::open().map_err(link("ask for", "any"))?;
+        let links = Links::open().map_err(LinkError::of("ask for", "any"))?;
         for active in &idle {
             bridge::take_down(&links, active)?;
         }
         state.save(&path)?;
-        Ok(true)
+        Ok(taken)
     }
 }

@@ -18,7 +18,10 @@ fn a_port_has_one_owner_who_is_named() {
     let taken = "port 8080/tcp of this host is already in use by container web";
     assert_eq!(refusal(&dom0, "late", publish(&["8080:81"])), taken);
     assert_eq!(refusal(&dom0, "late", publish(&["127.0.0.1:8080:81"])), taken);
-    assert_eq!(refusal(&dom0, "late", publish(&["9090:1", "8001:81"])), taken.replace("8080", "8001"));
+    assert_eq!(
+        refusal(&dom0, "late", publish(&["9090:1", "8001:81"])),
+        taken.replace("8080", "8001")
+    );
     let itself = "port 70/tcp of this host is already in use by container late";
     assert_eq!(refusal(&dom0, "late", publish(&["70:1", "70:2"])), itself);
     // The other protocol has ports of its own, and a range has a next one.
@@ -58,9 +61,18 @@ fn addresses_that_are_asked_for() {
     let mac = Request { mac: Some(lease.mac), ..publish(&[]) };
     for (request, refused) in [
         (ask("10.144.7.7"), "address 10.144.7.7 is in use by container web"),
-        (ask("10.144.0.1"), "address 10.144.0.1 cannot be given on network bridge: it is the gateway's"),
-        (ask("10.1.0.1"), "address 10.1.0.1 cannot be given on network bridge: it is no host's in 10.144.0.0/16"),
-        (ask("10.144.0.0"), "address 10.144.0.0 cannot be given on network bridge: it is no host's in 10.144.0.0/16"),
+        (
+            ask("10.144.0.1"),
+            "address 10.144.0.1 cannot be given on network bridge: it is the gateway's",
+        ),
+        (
+            ask("10.1.0.1"),
+            "address 10.1.0.1 cannot be given on network bridge: it is no host's in 10.144.0.0/16",
+        ),
+        (
+            ask("10.144.0.0"),
+            "address 10.144.0.0 cannot be given on network bridge: it is no host's in 10.144.0.0/16",
+        ),
         (on("nowhere"), "no such network: nowhere"),
     ] {
         assert_eq!(refusal(&dom0, "late", request), refused);

@@ -2,20 +2,28 @@
 
 use std::path::PathBuf;
 use std::process::{Child, Stdio};
-use std::time::{Duration, Instant};
+use std::sync::OnceLock;
+use std::time::Instant;
 
 use super::*;
 
-/// The example that gets one lease or takes it back.
+/// The example that gets one lease or takes it back, built as far as it is out
+/// of date: cargo builds examples for a run of all tests only.
 fn program() -> PathBuf {
+    static BUILT: OnceLock<()> = OnceLock::new();
+    BUILT.get_or_init(|| {
+        let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+        let mut cargo = testbed::tool::command(cargo);
+        testbed::tool::run(cargo.args(["build", "--quiet", "--example", "publish_port"])).unwrap();
+    });
     let tests = std::env::current_exe().unwrap();
     tests.parent().unwrap().parent().unwrap().join("examples/publish_port")
 }
 
 fn start(dom0: &Dom0, args: &'static [&'static str]) -> Child {
-    let dir = dom0.dir.path().to_owned();
+    let (dir, program) = (dom0.dir.path().to_owned(), program());
     dom0.host.run(move || {
-        let mut command = testbed::tool::command(program());
+        let mut command = testbed::tool::command(program);
         command.arg(dir).args(args).stdout(Stdio::null()).spawn().unwrap()
     })
 }
@@ -23,6 +31,7 @@ fn start(dom0: &Dom0, args: &'static [&'static str]) -> Child {
 /// Kills the program at twenty moments of its run; each time nothing is left
 /// after its owner is reaped, and the port can be had again.
 fn killed_at_any_moment(dom0: &Dom0, args: &'static [&'static str], before: impl Fn()) {
+    program();
     before();
     let started = Instant::now();
     assert!(start(dom0, args).wait().unwrap().success());
@@ -89,7 +98,10 @@ fn a_bridge_that_was_found_keeps_what_it_had() {
     assert_eq!(lease.gateways[0].to_string(), "10.144.0.1");
     dom0.release("web");
     assert!(addresses().contains("192.0.2.9/24") && !addresses().contains("10.144.0.1"));
-    assert_eq!(dom0.host.remains().replace("state UP", "state DOWN").lines().count(), before.lines().count());
+    assert_eq!(
+        dom0.host.remains().replace("state UP", "state DOWN").lines().count(),
+        before.lines().count()
+    );
 
     // One that somebody has ports of his own on is not taken from under him.
     dom0.host.ip("link del xenbr0");

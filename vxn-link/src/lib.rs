@@ -3,6 +3,7 @@
 
 mod address;
 mod change;
+mod error;
 mod mac;
 mod socket;
 mod wait;
@@ -14,6 +15,7 @@ use netlink_packet_route::RouteNetlinkMessage;
 use netlink_packet_route::link::{InfoKind, LinkAttribute, LinkInfo, LinkMessage};
 
 pub use change::Change;
+pub use error::LinkError;
 pub use mac::{Mac, ParseMacError};
 pub use netlink_packet_route::link::LinkFlags;
 use socket::Socket;
@@ -86,10 +88,8 @@ impl Links {
     /// not know the kind.
     pub fn add(&self, name: &str, kind: &str) -> io::Result<()> {
         let info = LinkInfo::Kind(InfoKind::Other(kind.to_owned()));
-        let message = with([
-            LinkAttribute::IfName(name.to_owned()),
-            LinkAttribute::LinkInfo(vec![info]),
-        ]);
+        let message =
+            with([LinkAttribute::IfName(name.to_owned()), LinkAttribute::LinkInfo(vec![info])]);
         let flags = NLM_F_ACK | NLM_F_CREATE | NLM_F_EXCL;
         self.0.ask(RouteNetlinkMessage::NewLink(message), flags).map(drop)
     }

@@ -14,6 +14,8 @@ const PACKAGES: &[Package] = &[
     package("openssh-client", "runs commands in Dom0"),
     package("squashfs-tools", "sqfstar, which makes root disks of images"),
     package("skopeo", "fetches images"),
+    package("nftables", "nft, which publishes ports; tests run it in network namespaces"),
+    package("iproute2", "ip, with which tests make hosts and cables"),
     package("util-linux", "setpriv, which ties QEMU to its parent"),
 ];
 
