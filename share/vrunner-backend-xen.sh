@@ -108,7 +108,7 @@ hv_build_disk_opts() {
 hv_build_network_opts() {
     _VXN_NETWORK=()
     if [ "$NETWORK" = "true" ]; then
-        _VXN_NETWORK=(--network)
+        _VXN_NETWORK=(--network bridge)
     fi
 }
 

@@ -97,6 +97,9 @@ fn clear_up(settings: &Settings) {
     let cleared = reap::abandoned(run)
         .and_then(|_| reap::abandoned(&vcontainer::journal(run)))
         .and_then(|_| reap::work_directories(&settings.root.value));
+    if let Err(e) = vcontainer::net::reap(settings) {
+        tracing::warn!("cannot take back the addresses of a killed DomU: {e}");
+    }
     if let Err(e) = cleared {
         tracing::warn!("cannot remove what a killed vxn left: {e}");
     }

@@ -14,13 +14,16 @@ use nix::sys::signalfd::SignalFd;
 
 use super::client::Client;
 use super::console::Console;
+use super::dhcp::Dhcp;
 use super::exchange::{Event, Exchange};
 use super::jobs::{ClientId, Job, Jobs};
 use super::marker;
 use super::message::{Answer, Info, Request};
-use super::monitor::{Error, io_error};
+use super::monitor::{Error, Subject, io_error};
+use super::net::Connection;
 use super::order::{Mode, Order};
 use crate::libxl::{Ctx, EventKind, ShutdownReason};
+use crate::network::Publish;
 use crate::xenstore::{Xenstore, paths};
 
 /// The guest's name of the disk that a container comes on.
@@ -53,8 +56,10 @@ enum End {
 pub struct Attendance<'a> {
     order: &'a Order,
     ctx: &'a Ctx,
+    connection: &'a Connection<'a>,
     info: Info,
     console: Option<Console>,
+    dhcp: Option<Dhcp>,
     log: Option<File>,
     clients: BTreeMap<ClientId, Client>,
     next_client: ClientId,
@@ -66,19 +71,31 @@ pub struct Attendance<'a> {
 impl<'a> Attendance<'a> {
     /// Takes over a DomU that is about to be unpaused.
     pub fn new(
-        order: &'a Order,
-        ctx: &'a Ctx,
+        subject: Subject<'a>,
         info: Info,
         console: Option<Console>,
+        dhcp: Option<Dhcp>,
     ) -> Result<Attendance<'a>, Error> {
+        let Subject { order, ctx, connection, .. } = subject;
         let log = match &order.mode {
             Mode::Daemon { log } | Mode::Capture { log } => {
                 Some(open_log(log).map_err(io_error("the log of the console"))?)
             }
             Mode::Foreground => None,
         };
-        let (clients, jobs) = (BTreeMap::new(), Jobs::default());
-        Ok(Attendance { order, ctx, info, console, log, clients, next_client: 0, jobs, end: None })
+        Ok(Attendance {
+            order,
+            ctx,
+            connection,
+            info,
+            console,
+            dhcp,
+            log,
+            clients: BTreeMap::new(),
+            next_client: 0,
+            jobs: Jobs::default(),
+            end: None,
+        })
     }
 
     /// Runs until the DomU has ended or is to be destroyed. Returns the verbs that
@@ -112,8 +129,10 @@ impl<'a> Attendance<'a> {
         let only_read = |fd| (fd, PollFlags::POLLIN);
         let mut wanted =
             vec![only_read(inlets.listener.as_fd()), only_read(inlets.signals.as_fd())];
+        // Without a network there is nothing to hear there.
+        wanted.push(only_read(self.dhcp.as_ref().map_or(inlets.listener.as_fd(), Dhcp::as_fd)));
         wanted.extend(inlets.lifelines.iter().flatten().map(|&fd| only_read(fd)));
-        let lifelines = 2..wanted.len();
+        let lifelines = 3..wanted.len();
         wanted.extend(self.clients.values().map(Client::wanted));
         let clients = lifelines.end..wanted.len();
         wanted.extend(self.console.as_ref().and_then(Console::wanted));
@@ -134,6 +153,10 @@ impl<'a> Attendance<'a> {
         }
         if is_ready(0) {
             self.accept(inlets.listener);
+        }
+        if let Some(dhcp) = self.dhcp.as_ref().filter(|_| is_ready(2)) {
+            // The guest asks again.
+            dhcp.serve().unwrap_or_else(|e| tracing::warn!("an answer to DHCP: {e}"));
         }
         if is_ready(1) || lifelines.into_iter().any(is_ready) {
             self.end = Some(End::Destroyed);
@@ -175,6 +198,11 @@ impl<'a> Attendance<'a> {
             }
             Request::Shutdown { .. } => Some(self.shutdown()?),
             Request::PowerOff => Some(self.power_off()?),
+            Request::Forward { ports } => Some(self.forward(&ports)),
+            Request::Unforward => Some(match self.connection.unpublish() {
+                Ok(()) => Answer::Done(0),
+                Err(e) => Answer::Failed(e.to_string()),
+            }),
             Request::Destroy => {
                 self.end = Some(End::Destroyed);
                 Some(Answer::Done(0))
@@ -196,6 +224,17 @@ impl<'a> Attendance<'a> {
             self.answer(Some(id), &answer);
         }
         Ok(())
+    }
+
+    fn forward(&self, ports: &[String]) -> Answer {
+        let parsed: Result<Vec<_>, String> =
+            ports.iter().map(|text| Publish::parse(text)).collect();
+        let published = parsed
+            .and_then(|ports| self.connection.publish(&ports.concat()).map_err(|e| e.to_string()));
+        match published {
+            Ok(forwards) => Answer::Forwards(forwards.iter().map(ToString::to_string).collect()),
+            Err(why) => Answer::Failed(why),
+        }
     }
 
     /// The guest's init listens on the console when it is idle; its kernel, always.

@@ -42,9 +42,12 @@ impl Job {
             Request::Run { command, disk } => {
                 (Line::container(command.as_bytes()).map(Exchange::command), disk)
             }
-            Request::Info | Request::Shutdown { .. } | Request::PowerOff | Request::Destroy => {
-                return None;
-            }
+            Request::Forward { .. }
+            | Request::Unforward
+            | Request::Info
+            | Request::Shutdown { .. }
+            | Request::PowerOff
+            | Request::Destroy => return None,
         };
         let job = |exchange| Job { client: Some(client), disk, exchange, patience, until: None };
         Some(exchange.map(job))

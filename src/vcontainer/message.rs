@@ -1,5 +1,6 @@
 //! What a verb asks a DomU's monitor, and what that answers.
 
+use std::net::IpAddr;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
@@ -26,6 +27,13 @@ pub enum Request {
         /// The disk with the container, attached for as long as it runs.
         disk: Option<PathBuf>,
     },
+    /// Lead ports of this host to the guest.
+    Forward {
+        /// As docker writes them: `[ip:]host:guest[/tcp|udp]`.
+        ports: Vec<String>,
+    },
+    /// Take them back.
+    Unforward,
     /// What the monitor knows.
     Info,
     /// Ask the guest to power off.
@@ -49,6 +57,8 @@ pub enum Answer {
     Done(u8),
     /// The container's process runs, or ended with this code.
     Status(Option<u8>),
+    /// The ports of this host that lead to the guest now, as docker lists them.
+    Forwards(Vec<String>),
     /// What the monitor knows.
     Info(Info),
     /// It did not work; why.
@@ -64,6 +74,8 @@ pub struct Info {
     pub pid: u32,
     /// The terminal that is the DomU's console.
     pub tty: PathBuf,
+    /// Its addresses.
+    pub addresses: Vec<IpAddr>,
     /// Whether a command runs.
     pub busy: bool,
 }

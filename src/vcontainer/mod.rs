@@ -12,6 +12,7 @@
 //! message                    what a verb and a monitor say to each other
 //! order, monitor, attend     the DomU and the process that stays with it
 //! console, client            the pty; a verb at the monitor's socket
+//! net, dhcp                  the DomU's lease, and how it learns of it
 //! front                      verbs: start a DomU, find its monitor, ask it
 //! docker, prepare            from `docker run …` to an input directory
 //! ```
@@ -27,6 +28,7 @@ mod jobs;
 mod marker;
 pub mod message;
 pub mod monitor;
+pub mod net;
 pub mod order;
 pub mod prepare;
 pub mod reply;

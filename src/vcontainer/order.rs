@@ -32,6 +32,8 @@ pub struct Order {
     pub append: String,
     /// Its disks.
     pub disks: Vec<Disk>,
+    /// The network that it is on.
+    pub network: Option<String>,
     /// What libxl runs for disks and network interfaces.
     pub hotplug: PathBuf,
     /// vxn's directory for live state.
@@ -88,7 +90,7 @@ pub enum Error {
 
 impl Order {
     /// The DomU.
-    pub fn domain(&self, host: &HostInfo, nics: Vec<Nic>) -> Result<DomainConfig, Error> {
+    pub fn domain(&self, host: &HostInfo, nic: Option<Nic>) -> Result<DomainConfig, Error> {
         let cmdline = format!("{COMMAND_LINE} {}", self.append);
         if cmdline.len() > MAX_COMMAND_LINE {
             return Err(Error::CommandLine { length: cmdline.len() });
@@ -103,7 +105,7 @@ impl Order {
             ramdisk: Some(self.ramdisk.clone()),
             cmdline,
             disks: self.disks.clone(),
-            nics,
+            nics: nic.into_iter().collect(),
             xsdata: vec![("vxn/backend".to_owned(), self.id.to_string())],
             on_poweroff: Action::Destroy,
             on_reboot: Action::Destroy,

@@ -27,14 +27,12 @@ fn a_daemon_from_start_to_stop() {
         hv_daemon_run_container 'echo never' /nosuch || echo "code $?""#,
     );
     assert_eq!(text, "0\ntwo words\ncode 4\nagain\ncode 1");
-    let text = host.ok(
-        r#"hv_daemon_load_state
+    let text = host.ok(r#"hv_daemon_load_state
         pid=$(cat $DAEMON_SOCKET_DIR/daemon.pid)
         hv_daemon_stop
         ! hv_daemon_is_running
         ! kill -0 "$pid" 2>/dev/null
-        ls $DAEMON_SOCKET_DIR"#,
-    );
+        ls $DAEMON_SOCKET_DIR"#);
     assert_eq!(text, "activity\nqemu.log\nshare");
     // Once more is no error.
     host.ok("hv_daemon_stop; rm -rf $DAEMON_SOCKET_DIR");
@@ -44,8 +42,7 @@ fn a_daemon_from_start_to_stop() {
 #[test]
 fn an_idle_daemon_is_shut_down_and_a_busy_one_is_not() {
     let Some(host) = Host::new() else { return };
-    host.ok(
-        r#"CONTAINER_NAME=idle; prepare; daemon_start
+    host.ok(r#"CONTAINER_NAME=idle; prepare; daemon_start
         hv_daemon_send 'sleep 4' & sleep 1
         ! hv_idle_shutdown
         ! hv_daemon_ping
@@ -53,8 +50,7 @@ fn an_idle_daemon_is_shut_down_and_a_busy_one_is_not() {
         hv_daemon_ping
         hv_idle_shutdown
         hv_wait_vm_exit 30
-        rm -rf $DAEMON_SOCKET_DIR"#,
-    );
+        rm -rf $DAEMON_SOCKET_DIR"#);
     host.leaves_nothing();
 }
 

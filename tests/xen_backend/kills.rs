@@ -49,12 +49,10 @@ fn a_daemon_outlives_its_killed_users() {
 #[test]
 fn a_killed_monitor_takes_its_domu_with_it() {
     let Some(host) = Host::new() else { return };
-    host.ok(
-        r#"CONTAINER_NAME=monitor; prepare; daemon_start
+    host.ok(r#"CONTAINER_NAME=monitor; prepare; daemon_start
         kill -9 "$(cat $DAEMON_SOCKET_DIR/daemon.pid)"
         code=0; hv_daemon_send 'echo no' || code=$?; [ $code = 1 ]
         ! hv_daemon_is_running
-        hv_daemon_stop; rm -rf $DAEMON_SOCKET_DIR"#,
-    );
+        hv_daemon_stop; rm -rf $DAEMON_SOCKET_DIR"#);
     host.leaves_nothing();
 }

@@ -12,7 +12,11 @@ fn an_ephemeral_run_has_the_commands_output_and_exit_code() {
     assert_eq!((output.code, output.text().as_str()), (7, "me at /tmp/made\nerr"), "{output}");
     // The image's own entry point and command.
     let output = host.run("DOCKER_CMD='docker run oci:/srv/images/configured'; ephemeral_run");
-    assert_eq!((output.code, output.text().as_str()), (0, "entrypoint\ndefault command"), "{output}");
+    assert_eq!(
+        (output.code, output.text().as_str()),
+        (0, "entrypoint\ndefault command"),
+        "{output}"
+    );
     host.leaves_nothing();
 }
 

@@ -74,7 +74,9 @@ daemon_start() {
     hv_build_daemon_opts
     KERNEL_APPEND="$KERNEL_APPEND docker_daemon=1 docker_idle_timeout=$IDLE_TIMEOUT"
     if [ "$NETWORK" != true ]; then
+        NETWORK=true
         hv_build_network_opts
+        KERNEL_APPEND="$KERNEL_APPEND docker_network=1"
     fi
     hv_start_vm_background "$KERNEL_APPEND" "$DAEMON_SOCKET_DIR/qemu.log" ""
     echo "$HV_VM_PID" >"$DAEMON_SOCKET_DIR/daemon.pid"

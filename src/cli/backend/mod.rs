@@ -20,7 +20,7 @@ use crate::image::{PullOptions, Store};
 use crate::vcontainer::docker::quote;
 use crate::vcontainer::front::{self, Link, Stopped};
 use crate::vcontainer::message::{Answer, Info, Request};
-use crate::vcontainer::{monitor, prepare};
+use crate::vcontainer::{monitor, net, prepare};
 
 /// DomUs that speak vcontainer's console protocol, for vrunner.sh and scripts.
 #[derive(Debug, Args)]
@@ -101,6 +101,16 @@ enum Verb {
         #[arg(default_value = "")]
         command: String,
     },
+    /// Lead ports of this host to the guest; print each as docker lists it.
+    Forward {
+        #[command(flatten)]
+        domain: Domain,
+        /// As docker writes them: `[IP:]HOST:GUEST[/tcp|udp]`.
+        #[arg(required = true)]
+        ports: Vec<String>,
+    },
+    /// Take all of them back.
+    Unforward(Domain),
     /// Exit 0 if directories of Dom0 can be shared with guests by 9P here.
     CheckShare,
     /// The process that stays with a DomU.
@@ -157,10 +167,18 @@ pub fn run(args: BackendArgs, settings: &Settings) -> Result<ExitCode> {
             let disk = disk.map(start::present).transpose()?;
             ask(&mut open(&domain)?, &Request::Run { command, disk }, timeout)?
         }
+        Verb::Forward { domain, ports } => {
+            ask(&mut open(&domain)?, &Request::Forward { ports }, None)?
+        }
+        Verb::Unforward(domain) => match find(&domain)? {
+            Some(mut link) => ask(&mut link, &Request::Unforward, None)?,
+            // Its ports went with it.
+            None => ExitCode::SUCCESS,
+        },
         Verb::CheckShare => start::check_share()?,
         Verb::Monitor { link } => {
             let link = sys::inherited(link).context("started by other verbs, not by hand")?;
-            monitor::main(UnixStream::from(link))?;
+            monitor::main(UnixStream::from(link), &net::networks(settings))?;
             ExitCode::SUCCESS
         }
     })
@@ -192,6 +210,10 @@ fn ask(link: &mut Link, request: &Request, timeout: Option<u64>) -> Result<ExitC
             println!("exited {code}");
             Ok(ExitCode::SUCCESS)
         }
+        Answer::Forwards(forwards) => {
+            forwards.iter().for_each(|forward| println!("{forward}"));
+            Ok(ExitCode::SUCCESS)
+        }
         other => bail!("the monitor gave an answer to another question: {other:?}"),
     }
 }
@@ -211,7 +233,8 @@ fn print_info(link: &mut Link, json: bool) -> Result<ExitCode> {
 
 /// What `start` prints, and `info` begins with.
 fn lines(info: &Info) -> String {
-    format!("domid={}\npid={}\ntty={}\n", info.domid, info.pid, info.tty.display())
+    let addresses: String = info.addresses.iter().map(|ip| format!("address={ip}\n")).collect();
+    format!("domid={}\npid={}\ntty={}\n{addresses}", info.domid, info.pid, info.tty.display())
 }
 
 fn print_prepared(dir: &PathBuf, words: &str, settings: &Settings) -> Result<ExitCode> {

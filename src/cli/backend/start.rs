@@ -49,6 +49,9 @@ pub struct StartArgs {
     /// Destroy the DomU when this process ends.
     #[arg(long, value_name = "PID")]
     owner: Option<i32>,
+    /// The network that the DomU is on; without it none.
+    #[arg(long, value_name = "NAME")]
+    network: Option<String>,
     /// Share a directory by 9P.
     #[arg(long, value_name = "TAG=DIR")]
     share: Vec<String>,
@@ -128,6 +131,7 @@ impl StartArgs {
             ramdisk: present(self.ramdisk)?,
             append: self.append,
             disks: self.disk.into_iter().map(disk).collect::<Result<_>>()?,
+            network: self.network,
             hotplug: hotplug.clone(),
             run: settings.run.value.clone(),
             mode,
