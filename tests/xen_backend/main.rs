@@ -4,6 +4,7 @@
 mod daemon;
 mod hard;
 mod kills;
+mod network;
 mod runs;
 
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
@@ -46,7 +47,7 @@ prepare; daemon_start
 const OF_QUIET: &str = "quiet";
 
 /// DomUs under software emulation on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(400);
+const PATIENCE: Duration = Duration::from_secs(600);
 
 /// Dom0 for one test at a time.
 struct Host {

@@ -81,7 +81,7 @@ daemon_start() {
     hv_start_vm_background "$KERNEL_APPEND" "$DAEMON_SOCKET_DIR/qemu.log" ""
     echo "$HV_VM_PID" >"$DAEMON_SOCKET_DIR/daemon.pid"
     hv_daemon_save_state
-    for _ in $(seq 24); do
+    for _ in $(seq 60); do
         if hv_daemon_ping; then
             hv_setup_port_forwards
             touch "$DAEMON_SOCKET_DIR/activity"
@@ -101,7 +101,7 @@ ephemeral_run() {
     build
     hv_start_vm_background "$KERNEL_APPEND" "$out" 300
     hv_is_vm_running
-    hv_wait_vm_exit 120
+    hv_wait_vm_exit 300
     ! hv_is_vm_running
     awk '/===OUTPUT_START===/{on=1; next} /===OUTPUT_END===/{on=0} on' "$out" | tr -d '\r'
     code=$(sed -n 's/.*===EXIT_CODE=\([0-9]*\).*/\1/p' "$out" | head -1)
