@@ -5,6 +5,8 @@ mod check;
 mod domain;
 pub mod domain_config;
 mod failure;
+mod format;
+mod image;
 mod info;
 mod monitor;
 mod run;
@@ -40,6 +42,8 @@ enum Command {
     Backend(backend::BackendArgs),
     Check(check::CheckArgs),
     Info(info::InfoArgs),
+    #[command(flatten)]
+    Image(image::Verb),
     #[command(hide = true)]
     Monitor(monitor::MonitorArgs),
 }
@@ -49,7 +53,11 @@ impl Command {
     fn failure_code(&self) -> u8 {
         match self {
             Command::Run(_) | Command::Monitor(_) => ENGINE_FAILED,
-            Command::Backend(_) | Command::Domain(_) | Command::Check(_) | Command::Info(_) => 1,
+            Command::Backend(_)
+            | Command::Domain(_)
+            | Command::Check(_)
+            | Command::Info(_)
+            | Command::Image(_) => 1,
         }
     }
 }
@@ -83,6 +91,7 @@ fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
         Command::Backend(args) => backend::run(args, &settings),
         Command::Check(args) => check::run(&args, &settings),
         Command::Info(args) => info::run(&args, &settings),
+        Command::Image(verb) => image::run(verb, &settings),
         Command::Monitor(args) => monitor::run(&args),
     }
 }

@@ -12,10 +12,11 @@ use clap::Args;
 use vxn_proto::FileSystem;
 
 use super::failure::{Failure, Hint};
+use super::image::{PullFlags, obtain};
 use crate::config::{Memory, Settings, TypeChoice};
 use crate::container::plan::{self, Kernel, Plan, ProcessRequest, RootDisk};
 use crate::container::{ContainerId, Name, front};
-use crate::image::{DiskFormat, Image, Progress, PullOptions, Reference, Store};
+use crate::image::{DiskFormat, Image};
 use crate::kernel;
 use crate::libxl::Uuid;
 
@@ -76,12 +77,8 @@ pub struct RunArgs {
     /// Network of the container: only "none" works today.
     #[arg(long, value_name = "NETWORK", default_value = "none", value_parser = ["none"])]
     network: String,
-    /// Demand HTTPS and a valid certificate of the registry.
-    #[arg(long, value_name = "BOOL", default_value_t = true, action = clap::ArgAction::Set)]
-    tls_verify: bool,
-    /// Credentials for the registry, in place of skopeo's own files.
-    #[arg(long, value_name = "FILE")]
-    authfile: Option<PathBuf>,
+    #[command(flatten)]
+    pull: PullFlags,
     /// Image, then the command and its arguments.
     #[arg(required = true, trailing_var_arg = true, value_name = "IMAGE")]
     words: Vec<OsString>,
@@ -131,16 +128,11 @@ fn with_flags(args: &RunArgs, settings: &Settings) -> Settings {
 }
 
 fn make_plan(args: RunArgs, settings: &Settings) -> anyhow::Result<Plan> {
-    let root = &settings.root.value;
     let env = environment(&args)?;
     let mut words = args.words.into_iter();
     let reference = words.next().unwrap_or_default();
-    let pull = PullOptions {
-        tls_verify: args.tls_verify,
-        authfile: args.authfile,
-        ..PullOptions::default()
-    };
-    let image = image(&reference, root, &pull)?;
+    let text = reference.to_str().with_context(|| format!("{reference:?} is not an image"))?;
+    let image = obtain(text, &args.pull, settings)?;
     let kernel = guest_kernel(settings)?;
     let initramfs = present(
         &settings.initramfs.value,
@@ -169,24 +161,13 @@ fn make_plan(args: RunArgs, settings: &Settings) -> anyhow::Result<Plan> {
         kernel,
         initramfs,
         hotplug,
+        image: image.digest,
         root_disk: root_disk(image),
         hostname,
         timeout: args.timeout,
         boot_timeout: Duration::from_secs(settings.boot_timeout.value),
         run: settings.run.value.clone(),
     })
-}
-
-/// The image from the store, pulled first when it is not there.
-fn image(reference: &OsString, root: &Path, pull: &PullOptions) -> anyhow::Result<Image> {
-    let text = reference.to_str().with_context(|| format!("{reference:?} is not an image"))?;
-    let reference = Reference::parse(text)?;
-    let store = Store::open(root)?;
-    if let Some(image) = store.find(&reference)? {
-        return Ok(image);
-    }
-    let mut progress = |step: Progress| eprintln!("{step}");
-    Ok(store.get(&reference, pull, &mut progress)?)
 }
 
 fn root_disk(image: Image) -> RootDisk {

@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::{ContainerId, Name};
+use crate::image::Digest;
 use crate::libxl::Uuid;
 use crate::state::{Lock, write_atomic};
 
@@ -53,6 +54,9 @@ pub struct Record {
     pub uuid: Uuid,
     /// Process id of its monitor.
     pub monitor: u32,
+    /// The manifest of its image.
+    #[serde(default)]
+    pub image: Option<Digest>,
 }
 
 /// The directory of all entries, `/run/vxn`.
@@ -206,6 +210,7 @@ mod tests {
             name: name.map(|n| n.parse().unwrap()),
             uuid: Uuid::random(),
             monitor: 1,
+            image: None,
         }
     }
 

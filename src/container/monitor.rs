@@ -115,6 +115,7 @@ fn run(plan: &Plan, link: &UnixStream) -> Result<Report, Error> {
         name: plan.name.clone(),
         uuid: plan.uuid,
         monitor: std::process::id(),
+        image: Some(plan.image),
     })?;
     let result = with_domain(plan, &Inlets { front: link.as_fd(), signals: &signals });
     match result {

@@ -10,6 +10,7 @@ use vxn_proto::{FileSystem, ProcessSpec, Root, Writable};
 
 use super::{ContainerId, Name};
 use crate::config::TypeChoice;
+use crate::image::Digest;
 use crate::libxl::{Action, Disk, DomainConfig, GuestType, HostInfo, Uuid};
 
 /// docker's search path for images that set none.
@@ -169,7 +170,9 @@ pub struct Plan {
     pub initramfs: PathBuf,
     /// The script for vbd and vif.
     pub hotplug: PathBuf,
-    /// The image.
+    /// The manifest of the image.
+    pub image: Digest,
+    /// The image's root file system.
     pub root_disk: RootDisk,
     /// Host name in the container.
     pub hostname: String,
@@ -340,6 +343,9 @@ mod tests {
             kernel: Kernel { path: "/k".into(), pv, pvh },
             initramfs: "/i".into(),
             hotplug: "/h".into(),
+            image: "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+                .parse()
+                .unwrap(),
             root_disk: RootDisk { path: "/r".into(), fs: FileSystem::SquashFs },
             hostname: id.short().to_owned(),
             id,

@@ -13,22 +13,28 @@ use sha2::{Digest as _, Sha256};
 
 use super::layer::Blobs;
 use super::merge::{Limits, Plan};
+use super::store::stage::Stage;
 use super::{Digest, Error, Image, Progress, Result, Store, disk};
 
 const LAYOUT: &[u8] = br#"{"imageLayoutVersion":"1.0.0"}"#;
 
 impl Store {
     /// Writes `image`, which is in the store, as a layout of its own to `dir`: one
-    /// uncompressed layer with all whiteouts applied.
+    /// uncompressed layer with all whiteouts applied. `false` if the layers are not
+    /// here any more, which a root disk outlives.
     pub fn flatten(
         &self,
         image: &Image,
         dir: &Path,
         limits: &Limits,
         progress: &mut dyn FnMut(Progress),
-    ) -> Result<()> {
-        let layers = self.layers(image)?;
-        let blobs = Blobs { layout: self.layout(), layers: &layers };
+    ) -> Result<bool> {
+        let Some(documents) = self.documents(&image.digest)? else { return Ok(false) };
+        let stage = Stage::new(self)?;
+        if !stage.hold(documents.blobs())? {
+            return Ok(false);
+        }
+        let blobs = Blobs { layout: stage.layout(), layers: &documents.layers };
         let to = dir.join("blobs/sha256");
         fs::create_dir_all(&to).map_err(Error::io(&to))?;
         let half = to.join(".layer");
@@ -58,7 +64,7 @@ impl Store {
             let path = dir.join(name);
             fs::write(&path, bytes).map_err(Error::io(&path))?;
         }
-        Ok(())
+        Ok(true)
     }
 }
 

@@ -109,6 +109,7 @@ fn run(order: &Order, networks: &Networks, link: &mut UnixStream) -> Result<(), 
         name: Some(order.name.clone()),
         uuid: order.uuid,
         monitor: std::process::id(),
+        image: None,
     })?;
     let made = Ctx::open().map_err(Error::from).and_then(|ctx| {
         let connection = Connection::open(networks, order)?;

@@ -17,6 +17,9 @@ pub enum Error {
     /// The image cannot be had.
     #[error(transparent)]
     Image(#[from] image::Error),
+    /// Somebody removes it as soon as it is here.
+    #[error("{0} was removed while it was read")]
+    Removed(String),
 }
 
 /// What to start.
@@ -33,20 +36,25 @@ pub struct Prepared {
     pub ignored: Vec<String>,
 }
 
-/// Gets the image that `words` name and writes it to `dir`, its layers merged into
+/// `registry` has the images whose names name none. Gets the image that `words` name and writes it to `dir`, its layers merged into
 /// one: the guest unpacks layers with `tar`, which knows no whiteouts. `None`
 /// if `words` are no `docker run …`.
 pub fn prepare(
     words: &str,
     dir: &Path,
-    store: &Store,
+    (store, registry): (&Store, &str),
     pull: &PullOptions,
     progress: &mut dyn FnMut(Progress),
 ) -> Result<Option<Prepared>, Error> {
     let Some(run) = docker::parse(words)? else { return Ok(None) };
-    let reference = Reference::parse(&run.image)?;
-    let image = store.get(&reference, pull, progress)?;
-    store.flatten(&image, dir, &pull.limits, progress)?;
+    let reference = Reference::parse_in(&run.image, registry)?;
+    let mut image = store.get(&reference, pull, progress)?;
+    if !store.flatten(&image, dir, &pull.limits, progress)? {
+        image = store.pull(&reference, pull, progress)?;
+        if !store.flatten(&image, dir, &pull.limits, progress)? {
+            return Err(Error::Removed(image.reference));
+        }
+    }
     Ok(Some(Prepared {
         command: run.resolve(&image.config),
         memory: run.memory,

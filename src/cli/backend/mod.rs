@@ -239,9 +239,10 @@ fn lines(info: &Info) -> String {
 
 fn print_prepared(dir: &PathBuf, words: &str, settings: &Settings) -> Result<ExitCode> {
     let store = Store::open(&settings.root.value)?;
+    let from = (&store, settings.registry.value.as_str());
     let pull = PullOptions::default();
-    let mut progress = |step| tracing::info!("{step}");
-    let Some(prepared) = prepare::prepare(words, dir, &store, &pull, &mut progress)? else {
+    let mut progress = |step| tracing::info!("{step:?}");
+    let Some(prepared) = prepare::prepare(words, dir, from, &pull, &mut progress)? else {
         return Ok(ExitCode::SUCCESS);
     };
     let assign = |name: &str, value: &str| println!("{name}={}", quote(value));
