@@ -1,5 +1,6 @@
 //! The command line: one file per verb.
 
+mod alias;
 mod backend;
 mod check;
 mod domain;
@@ -10,6 +11,7 @@ mod image;
 mod info;
 mod monitor;
 mod run;
+mod vconfig;
 
 use std::process::ExitCode;
 
@@ -45,6 +47,10 @@ enum Command {
     #[command(flatten)]
     Image(image::Verb),
     #[command(hide = true)]
+    Vconfig(vconfig::VconfigArgs),
+    #[command(hide = true, subcommand)]
+    Vstorage(vconfig::VstorageVerb),
+    #[command(hide = true)]
     Monitor(monitor::MonitorArgs),
 }
 
@@ -57,14 +63,20 @@ impl Command {
             | Command::Domain(_)
             | Command::Check(_)
             | Command::Info(_)
-            | Command::Image(_) => 1,
+            | Command::Image(_)
+            | Command::Vconfig(_)
+            | Command::Vstorage(_) => 1,
         }
     }
 }
 
 /// Runs the command line of this process.
 pub fn main() -> ExitCode {
-    let cli = match Cli::try_parse() {
+    let (args, hint) = alias::rewrite(std::env::args_os().collect());
+    if let Some(hint) = hint {
+        eprintln!("hint: {hint}");
+    }
+    let cli = match Cli::try_parse_from(args) {
         Ok(cli) => cli,
         Err(e) => return usage(&e),
     };
@@ -92,6 +104,8 @@ fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
         Command::Check(args) => check::run(&args, &settings),
         Command::Info(args) => info::run(&args, &settings),
         Command::Image(verb) => image::run(verb, &settings),
+        Command::Vconfig(args) => vconfig::run(&args, &settings),
+        Command::Vstorage(verb) => Ok(vconfig::storage(&verb, &settings)),
         Command::Monitor(args) => monitor::run(&args),
     }
 }
