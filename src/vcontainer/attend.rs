@@ -1,19 +1,17 @@
 //! The monitor's poll loop.
 
 use std::collections::BTreeMap;
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::Write;
 use std::os::fd::{AsFd, BorrowedFd};
-use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::net::UnixListener;
-use std::path::Path;
 use std::time::{Duration, Instant};
 
 use nix::poll::PollFlags;
 use nix::sys::signalfd::SignalFd;
 
 use super::client::Client;
-use super::console::Console;
+use super::console::{Console, open_log};
 use super::dhcp::Dhcp;
 use super::exchange::{Event, Exchange};
 use super::jobs::{ClientId, Job, Jobs};
@@ -378,8 +376,4 @@ impl<'a> Attendance<'a> {
             self.ctx.poll_each(&[(tty, PollFlags::POLLIN)], Some(left))?;
         }
     }
-}
-
-fn open_log(path: &Path) -> std::io::Result<File> {
-    OpenOptions::new().append(true).create(true).mode(0o600).open(path)
 }

@@ -12,6 +12,11 @@ use nix::sys::termios::{SetArg, cfmakeraw, tcgetattr, tcsetattr};
 
 use crate::state::LockFile;
 
+/// Opens the file that a console's output and a monitor's words are added to.
+pub fn open_log(path: &Path) -> io::Result<File> {
+    OpenOptions::new().append(true).create(true).mode(0o600).open(path)
+}
+
 /// The pty that xenconsoled made, never blocking, and what the guest has not taken.
 #[derive(Debug)]
 pub struct Console {

@@ -1,9 +1,7 @@
 //! A verb's side: starts a DomU's monitor, finds it, asks it.
 
-use std::fs::{File, OpenOptions};
 use std::io::{self, Read};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
-use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::process::Stdio;
@@ -13,6 +11,7 @@ use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, FdFlag, fcntl};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
+use super::console::open_log;
 use super::message::{Answer, Info, Request};
 use super::monitor::{SOCKET, Started};
 use super::order::{Mode, Order};
@@ -95,16 +94,14 @@ fn spawn(order: &Order, theirs: OwnedFd) -> Result<std::process::Child, Error> {
     let link = theirs.as_raw_fd().to_string();
     monitor.args(["--verbose", "backend", "monitor", "--link", &link]);
     let stderr = match &order.mode {
-        Mode::Daemon { log } | Mode::Capture { log } => Stdio::from(open_log(log)?),
+        Mode::Daemon { log } | Mode::Capture { log } => {
+            let what = format!("cannot open the log {}", log.display());
+            Stdio::from(open_log(log).map_err(io_error(what))?)
+        }
         Mode::Foreground => Stdio::inherit(),
     };
     monitor.stdin(Stdio::null()).stdout(Stdio::null()).stderr(stderr);
     monitor.spawn().map_err(io_error("cannot start the DomU's monitor"))
-}
-
-fn open_log(path: &Path) -> Result<File, Error> {
-    let open = OpenOptions::new().append(true).create(true).mode(0o600).open(path);
-    open.map_err(io_error(format!("cannot open the log {}", path.display())))
 }
 
 /// The monitor of a DomU that runs.

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::config::TypeChoice;
 use crate::container::plan::{self, Kernel};
 use crate::container::{ContainerId, Name};
-use crate::libxl::{Action, Disk, DomainConfig, HostInfo, Nic, Uuid};
+use crate::libxl::{Action, Disk, DomainConfig, GuestType, HostInfo, Nic, Uuid};
 
 /// Everything that the monitor has to know.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -67,9 +67,15 @@ pub enum Mode {
 const COMMAND_LINE: &str = "console=hvc0 quiet loglevel=0 init=/init vcontainer.blk=xvd \
                             vcontainer.init=/vxn-init.sh";
 
-/// The longest command line that a PV guest's kernel gets whole (`MAX_GUEST_CMDLINE`
-/// in Xen's xen.h); libxl cuts the rest off without a word.
-const MAX_COMMAND_LINE: usize = 1023;
+/// The longest command line that reaches the kernel whole, in bytes: a PV guest
+/// gets no more than `MAX_GUEST_CMDLINE` of Xen's xen.h with its NUL, and libxl cuts
+/// the rest off without a word; Linux on x86 has room for twice as much.
+fn longest(guest_type: GuestType) -> usize {
+    match guest_type {
+        GuestType::Pv => 1023,
+        GuestType::Pvh => 2047,
+    }
+}
 
 /// Why there can be no such DomU.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
@@ -80,25 +86,29 @@ pub enum Error {
     /// The guest's kernel would get a part of it.
     #[error(
         "the kernel's command line, which carries the command, has {length} bytes: \
-         more than the {MAX_COMMAND_LINE} that a guest gets"
+         more than the {longest} that such a guest gets"
     )]
     CommandLine {
         /// Its length.
         length: usize,
+        /// The most that goes through.
+        longest: usize,
     },
 }
 
 impl Order {
     /// The DomU.
     pub fn domain(&self, host: &HostInfo, nic: Option<Nic>) -> Result<DomainConfig, Error> {
+        let guest_type = plan::guest_type(self.guest_type, host, &self.kernel)?;
         let cmdline = format!("{COMMAND_LINE} {}", self.append);
-        if cmdline.len() > MAX_COMMAND_LINE {
-            return Err(Error::CommandLine { length: cmdline.len() });
+        let (length, longest) = (cmdline.len(), longest(guest_type));
+        if length > longest {
+            return Err(Error::CommandLine { length, longest });
         }
         Ok(DomainConfig {
             name: self.name.to_string(),
             uuid: self.uuid,
-            guest_type: plan::guest_type(self.guest_type, host, &self.kernel)?,
+            guest_type,
             memory_kib: self.memory_kib,
             vcpus: self.vcpus,
             kernel: self.kernel.path.clone(),

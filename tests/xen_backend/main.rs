@@ -29,12 +29,9 @@ const SETUP: &str = r#"
 set -e
 chmod +x /root/vcontainer/make-blobs
 /root/vcontainer/make-blobs /srv/blobs
-mkdir /root/tools
-for tool in /usr/local/sbin/* /usr/local/bin/* /usr/sbin/* /usr/bin/* /sbin/* /bin/*; do
-    name=${tool##*/}
-    case $name in xl | \*) continue ;; esac
-    [ -e "/root/tools/$name" ] || ln -s "$tool" "/root/tools/$name"
-done
+mkdir -p /root/tools
+ln -sf /usr/sbin/* /usr/bin/* /root/tools
+rm /root/tools/xl
 "#;
 const QUIET: &str = r#"
 export CONTAINER_NAME=quiet DAEMON_SOCKET_DIR=/root/quiet
