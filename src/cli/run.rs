@@ -23,6 +23,8 @@ use crate::libxl::Uuid;
 /// Flags and words of `vxn run`.
 #[derive(Debug, Args)]
 #[command(
+    // As docker has it: the last of a repeated flag counts.
+    args_override_self = true,
     override_usage = "vxn run [OPTIONS] IMAGE [COMMAND] [ARG]...",
     after_help = "Examples:\n  vxn run --rm alpine echo hello\n  \
                   echo text | vxn run --rm -i oci:./busybox cat\n  \
