@@ -83,11 +83,11 @@ fn change(file: &Path, name: &str, value: Option<&str>) -> Result<()> {
 /// The text of a settings file, in which every key has a line of its own, with
 /// another value for one of them.
 fn edit(text: &str, name: &str, value: Option<&str>) -> String {
-    let is_it = |line: &&str| line.split_once('=').is_some_and(|(key, _)| key.trim() == name);
+    let is_it = |line: &str| line.split_once('=').is_some_and(|(key, _)| key.trim() == name);
     let new = value.map(|value| format!("{name} = {}", toml::Value::from(value)));
     let mut lines: Vec<&str> = text.lines().collect();
-    let at = lines.iter().position(|line| is_it(&line)).unwrap_or(lines.len());
-    lines.retain(|line| !is_it(&line));
+    let at = lines.iter().position(|line| is_it(line)).unwrap_or(lines.len());
+    lines.retain(|line| !is_it(line));
     if let Some(new) = &new {
         lines.insert(at.min(lines.len()), new);
     }

@@ -6,7 +6,7 @@ mod start;
 use std::io::{self, Write};
 use std::os::fd::RawFd;
 use std::os::unix::net::UnixStream;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
@@ -139,15 +139,9 @@ pub fn run(args: BackendArgs, settings: &Settings) -> Result<ExitCode> {
         Verb::Foreground(args) => args.foreground(settings)?,
         Verb::Running(domain) => yes_or_no(find(&domain)?.is_some()),
         Verb::Info { domain, json } => print_info(&mut open(&domain)?, json)?,
-        Verb::Wait { domain, timeout } => {
-            let deadline = timeout.map(|seconds| Instant::now() + Duration::from_secs(seconds));
-            let link = find(&domain)?;
-            yes_or_no(link.map_or(Ok(true), |mut link| link.wait_end(deadline))?)
-        }
+        Verb::Wait { domain, timeout } => yes_or_no(wait(find(&domain)?, timeout)?),
         Verb::Stop(domain) => {
-            if front::stop(run, &domain.name)? == Stopped::Destroyed {
-                eprintln!("vxn: {} did not power off and was destroyed", domain.name);
-            }
+            stop(run, &domain.name)?;
             ExitCode::SUCCESS
         }
         Verb::Destroy(domain) => {
@@ -182,6 +176,19 @@ pub fn run(args: BackendArgs, settings: &Settings) -> Result<ExitCode> {
             ExitCode::SUCCESS
         }
     })
+}
+
+/// Whether the DomU is gone in time.
+fn wait(link: Option<Link>, timeout: Option<u64>) -> Result<bool> {
+    let deadline = timeout.map(|seconds| Instant::now() + Duration::from_secs(seconds));
+    Ok(link.map_or(Ok(true), |mut link| link.wait_end(deadline))?)
+}
+
+fn stop(run: &Path, name: &Name) -> Result<()> {
+    if front::stop(run, name)? == Stopped::Destroyed {
+        eprintln!("vxn: {name} did not power off and was destroyed");
+    }
+    Ok(())
 }
 
 /// Whether the process is a monitor, which has no time for anything else.
@@ -237,7 +244,7 @@ fn lines(info: &Info) -> String {
     format!("domid={}\npid={}\ntty={}\n{addresses}", info.domid, info.pid, info.tty.display())
 }
 
-fn print_prepared(dir: &PathBuf, words: &str, settings: &Settings) -> Result<ExitCode> {
+fn print_prepared(dir: &Path, words: &str, settings: &Settings) -> Result<ExitCode> {
     let store = Store::open(&settings.root.value)?;
     let from = (&store, settings.registry.value.as_str());
     let pull = PullOptions::default();
