@@ -155,7 +155,7 @@ fn index(members: &[Member], blobs: &Layout) -> io::Result<serde_json::Value> {
 #[derive(Debug)]
 pub enum Contents {
     /// The index of an OCI layout, whose blobs are now in the layout given.
-    Oci(ImageIndex),
+    Oci(Box<ImageIndex>),
     /// docker's table of contents.
     Docker(Vec<DockerEntry>),
 }
@@ -169,7 +169,7 @@ pub fn read(file: &File, into: &Layout, work: &Path) -> Result<Contents> {
     match (index, table) {
         (Some(index), _) => {
             blobs(file, into, work)?;
-            Ok(Contents::Oci(serde_json::from_slice(&index).map_err(wrong)?))
+            Ok(Contents::Oci(Box::new(serde_json::from_slice(&index).map_err(wrong)?)))
         }
         (None, Some(table)) => Ok(Contents::Docker(serde_json::from_slice(&table).map_err(wrong)?)),
         (None, None) => Err(failed(io::Error::new(

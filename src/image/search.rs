@@ -8,7 +8,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::{DEFAULT_REGISTRY, Error, Result};
-use crate::tool::CURL;
+use crate::tool::{self, CURL};
 
 /// The largest answer that is read, in bytes.
 const MAX_ANSWER: u64 = 16 << 20;
@@ -150,13 +150,22 @@ fn request(
     }
     let mut answer = Vec::new();
     let read = running.stdout().map(|out| out.take(MAX_ANSWER).read_to_end(&mut answer));
-    running.wait().map_err(|e| {
-        let words = e.to_string().trim_start_matches("curl: ").to_owned();
-        Error::Search { registry: host.to_owned(), words }
-    })?;
+    running.wait().map_err(|e| failure(host, e))?;
     read.transpose()
         .map_err(|e| Error::Search { registry: host.to_owned(), words: e.to_string() })?;
     Ok(answer)
+}
+
+/// curl says what went wrong in a line, `curl: (60) …`, and more below it.
+fn failure(host: &str, error: tool::Error) -> Error {
+    let registry = host.to_owned();
+    match error {
+        tool::Error::Failed { words, .. } => {
+            let line = words.lines().find_map(|line| line.strip_prefix("curl: "));
+            Error::Search { registry, words: line.unwrap_or(&words).trim().to_owned() }
+        }
+        other => Error::Tool(other),
+    }
 }
 
 /// Lines of curl's configuration: credentials, and the registry's own authority.

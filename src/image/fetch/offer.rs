@@ -23,12 +23,23 @@ const MAX_DEPTH: usize = 4;
 pub struct Offer {
     /// The digest of what the name means: a list, or the manifest itself.
     pub digest: Digest,
+    /// The digest of the manifest itself.
+    chosen: Digest,
     /// The manifest; none when it is of docker's first schema, which names its
     /// layers in other ways.
     manifest: Option<ImageManifest>,
 }
 
 impl Offer {
+    /// The reference, to this very manifest.
+    pub fn pinned(&self, reference: &Reference) -> Reference {
+        let mut pinned = reference.clone();
+        if let Source::Registry { at, .. } = &mut pinned.source {
+            *at = At::Digest(self.chosen);
+        }
+        pinned
+    }
+
     /// Every blob of the image but the manifest.
     pub fn blobs(&self) -> Vec<Digest> {
         self.descriptors().filter_map(digest).collect()
@@ -69,7 +80,7 @@ struct Probe {
 
 /// Asks the registry.
 pub fn offer(reference: &Reference, options: &PullOptions) -> Result<Offer> {
-    let first = document(reference, options)?;
+    let first = inspect(reference, &[], options)?;
     let digest = Digest::of(&first);
     let mut bytes = first;
     let mut at = reference.clone();
@@ -77,12 +88,12 @@ pub fn offer(reference: &Reference, options: &PullOptions) -> Result<Offer> {
         let wrong = |why: String| Error::Document { digest: Digest::of(&bytes), why };
         let probe: Probe = serde_json::from_slice(&bytes).map_err(|e| wrong(e.to_string()))?;
         if probe.schema_version == 1 {
-            return Ok(Offer { digest, manifest: None });
+            return Ok(Offer { digest, chosen: Digest::of(&bytes), manifest: None });
         }
         let media = probe.media_type.as_deref().and_then(Kind::of_type);
         if media != Some(Kind::Index) && probe.manifests.is_none() {
             let manifest = serde_json::from_slice(&bytes).map_err(|e| wrong(e.to_string()))?;
-            return Ok(Offer { digest, manifest: Some(manifest) });
+            return Ok(Offer { digest, chosen: Digest::of(&bytes), manifest: Some(manifest) });
         }
         let index: ImageIndex = serde_json::from_slice(&bytes).map_err(|e| wrong(e.to_string()))?;
         let known: Vec<Descriptor> =
@@ -96,16 +107,18 @@ pub fn offer(reference: &Reference, options: &PullOptions) -> Result<Offer> {
         if let Source::Registry { at, .. } = &mut at.source {
             *at = At::Digest(child);
         }
-        bytes = document(&at, options)?;
+        bytes = inspect(&at, &[], options)?;
     }
     Err(Error::Document { digest, why: format!("a list lies more than {MAX_DEPTH} deep") })
 }
 
-/// The document that a name means, as the registry has it.
-fn document(reference: &Reference, options: &PullOptions) -> Result<Vec<u8>> {
+/// The document that a name means, as the registry has it; with `--config` the
+/// configuration of what it means for the platform.
+pub fn inspect(reference: &Reference, what: &[&str], options: &PullOptions) -> Result<Vec<u8>> {
     let mut command = SKOPEO.command()?;
-    command.args(["inspect", "--raw"]);
-    if !options.tls_verify {
+    super::choose_platform(&mut command, options);
+    command.args(["inspect", "--raw"]).args(what);
+    if !options.tls_verify && matches!(reference.source, Source::Registry { .. }) {
         command.arg("--tls-verify=false");
     }
     if let Some(file) = &options.authfile {

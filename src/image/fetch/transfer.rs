@@ -9,9 +9,12 @@ use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, FdFlag, fcntl};
 use nix::pty::{Winsize, openpty};
 
+use oci_spec::image::{ImageManifest, MediaType};
+
+use super::offer::inspect;
 use super::{Offer, choose_platform, place, words};
 use crate::image::layout::Layout;
-use crate::image::reference::{Reference, Source};
+use crate::image::reference::{ArchiveFormat, Reference, Source};
 use crate::image::store::stage::Stage;
 use crate::image::{Digest, Error, Progress, PullOptions, PushOptions, Result};
 use crate::tool::{Error as ToolError, SKOPEO};
@@ -37,7 +40,43 @@ pub fn copy(
     let to = format!("oci:{}:image", stage.dir().join("layout").display());
     command.args([place(reference), to]);
     run(command, reference, stage.dir(), options.authfile.as_deref(), &layers, progress)?;
-    only(stage.layout())
+    let copied = only(stage.layout())?;
+    let same = offer
+        .is_some_and(|o| o.config() == stage.layout().image(&copied).ok().map(|d| d.config_digest));
+    let oci = matches!(reference.source, Source::Archive { format: ArchiveFormat::Oci, .. });
+    if same || oci {
+        return Ok(copied);
+    }
+    let reference = offer.map_or(reference.clone(), |offer| offer.pinned(reference));
+    with_original_config(stage, copied, &reference, options)
+}
+
+/// skopeo rewrites the configuration of docker's images, and with it their ids.
+/// This puts the original in its place.
+fn with_original_config(
+    stage: &Stage<'_>,
+    copied: Digest,
+    reference: &Reference,
+    options: &PullOptions,
+) -> Result<Digest> {
+    let layout = stage.layout();
+    let original = inspect(reference, &["--config"], options)?;
+    let mut manifest: ImageManifest = layout.document(&copied)?;
+    let digest = Digest::of(&original);
+    if layout.address(manifest.config())? == digest {
+        return Ok(copied);
+    }
+    let rewritten = layout.image(&copied)?.config_digest;
+    manifest.set_config(layout.put(MediaType::ImageConfig, &original)?);
+    let bytes = serde_json::to_vec(&manifest)
+        .map_err(|e| Error::Document { digest: copied, why: e.to_string() })?;
+    layout.put(MediaType::ImageManifest, &bytes)?;
+    // What is left here would go into the store.
+    for blob in [copied, rewritten] {
+        let path = layout.blob(&blob);
+        std::fs::remove_file(&path).map_err(Error::io(&path))?;
+    }
+    Ok(Digest::of(&bytes))
 }
 
 /// The image in a layout in which skopeo has put one.

@@ -4,6 +4,7 @@
 //! that what slows the machine slows both. Ratios travel to other machines,
 //! seconds do not.
 
+mod images;
 mod rows;
 mod table;
 
@@ -45,8 +46,16 @@ const SCRIPTS: [&str; 6] = [
 /// How long what surrounds a row may take: it may boot DomUs.
 const PATIENCE: Duration = Duration::from_secs(600);
 
-/// Boots, measures all rows and prints the table.
+/// Measures pulls here; then boots, measures all other rows and prints the tables.
 pub fn run(args: &Args) -> Result<ExitCode> {
+    if images::NAME.contains(&args.only) {
+        println!("{}", images::run(args.rounds)?);
+    }
+    let rows: Vec<Row> =
+        rows::all().into_iter().filter(|row| row.name.contains(&args.only)).collect();
+    if rows.is_empty() && !rows::CACHED.contains(&args.only) {
+        return Ok(ExitCode::SUCCESS);
+    }
     let artifacts = artifacts::make()?;
     let dir = artifacts.install.dir().join("usr/lib/bench");
     compile(&dir)?;
@@ -60,7 +69,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     })?;
     dom0.shell(rows::SETUP)?.success().context("the bench cannot be set up")?;
     let mut measured = Vec::new();
-    for row in rows::all().into_iter().filter(|row| row.name.contains(&args.only)) {
+    for row in rows {
         let whole = |script: &str| dom0.command(["bash", "-c", script]).timeout(PATIENCE).run();
         whole(&row.first)?.success().with_context(|| format!("before {}", row.name))?;
         let seconds = measure(&dom0, &row, args.rounds)?;
@@ -68,6 +77,10 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         measured.push((row, seconds));
     }
     println!("{}", table::render(&measured));
+    if rows::CACHED.contains(&args.only) {
+        let seconds = measure(&dom0, &rows::cached(), args.rounds)?;
+        println!("{}", table::sizes(rows::CACHED, &seconds));
+    }
     Ok(ExitCode::SUCCESS)
 }
 

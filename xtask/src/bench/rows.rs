@@ -136,6 +136,21 @@ fn attach() -> Row {
     }
 }
 
+/// The name of the row that compares small and large.
+pub const CACHED: &str = "run of a cached image";
+
+/// The same command in an image of 1 MB and in one of 100 MB.
+pub fn cached() -> Row {
+    let run = |image| format!("vxn run --rm --type pv -m 128M oci:/srv/images/{image} true");
+    Row {
+        name: CACHED.to_owned(),
+        bound: Bound { of_xl: 1.0, of_floor: OF_FLOOR },
+        before: String::new(),
+        sides: ["busybox", "debian"].map(|image| side(Who::Vxn, run(image))).into(),
+        after: String::new(),
+    }
+}
+
 /// A container from start to end, against xl that only starts a domain.
 fn run(kind: &str) -> Row {
     let vxn = format!("vxn run --rm --type {kind} -m 128M oci:/srv/images/busybox true");
