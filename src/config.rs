@@ -307,6 +307,11 @@ impl Settings {
         Settings::from_parts(&path, &text, |name| std::env::var(name).ok())
     }
 
+    /// What a settings file with this text would set, if nothing else did.
+    pub fn parse(path: &Path, text: &str) -> Result<Settings, Error> {
+        Settings::from_parts(path, text, |_| None)
+    }
+
     fn from_parts(
         path: &Path,
         text: &str,

@@ -17,6 +17,8 @@ pub const SKOPEO: Tool = Tool { name: "skopeo", package: "skopeo" };
 /// Makes a squashfs image of a tar stream.
 pub const SQFSTAR: Tool = Tool { name: "sqfstar", package: "squashfs-tools" };
 
+/// Changes the kernel's packet filter and address translation.
+pub const NFT: Tool = Tool { name: "nft", package: "nftables" };
 /// Unpacks a squashfs image.
 pub const UNSQUASHFS: Tool = Tool { name: "unsquashfs", package: "squashfs-tools" };
 /// Asks web servers.

@@ -5,7 +5,7 @@
 
 mod attend;
 pub mod bundle;
-mod console;
+pub(crate) mod console;
 pub mod front;
 mod id;
 pub mod images;

@@ -20,7 +20,7 @@ use super::journal::{self, Journal, Record};
 use super::plan::{self, Plan};
 use super::report::{self, ENGINE_FAILED, Report};
 use crate::guest::Channel;
-use crate::libxl::{self, Ctx, DomId, DomainConfig};
+use crate::libxl::{self, Ctx, DomId};
 
 /// Signals that are passed on to the process.
 pub const FORWARDED: [Signal; 6] = [
@@ -55,14 +55,6 @@ pub enum Error {
     /// The channel to the guest.
     #[error("cannot offer the guest a channel: {0}")]
     Channel(#[from] xen_vchan::Error),
-    /// Xen has too little memory left.
-    #[error("not enough memory: the DomU needs {need} MiB, Xen has {free} MiB free")]
-    Memory {
-        /// MiB that the DomU takes, Xen's own share included.
-        need: u64,
-        /// MiB free.
-        free: u64,
-    },
     /// The system.
     #[error("{what}: {source}")]
     Io {
@@ -81,7 +73,6 @@ impl Error {
             Error::Channel(_) => Some(
                 "`modprobe xen-gntalloc xen-evtchn`; `vxn check` says what else is missing".into(),
             ),
-            Error::Memory { .. } => Some("ask for less with -m, or end other domains".into()),
             Error::Journal(journal::Error::NameTaken { .. }) => {
                 Some("pick another --name, or end that container first".into())
             }
@@ -159,17 +150,8 @@ fn with_domain(plan: &Plan, inlets: &Inlets<'_>) -> Result<Result<Report, Error>
 /// Creates the DomU, paused.
 fn create(ctx: &Ctx, plan: &Plan) -> Result<DomId, Error> {
     let config = plan.domain(&ctx.host()?)?;
-    check_memory(ctx, &config)?;
+    ctx.check_memory(&config)?;
     Ok(ctx.create_paused(&config)?)
-}
-
-fn check_memory(ctx: &Ctx, config: &DomainConfig) -> Result<(), Error> {
-    let need = ctx.need_memory_kib(config)?;
-    let free = ctx.free_memory_kib()?;
-    if need > free {
-        return Err(Error::Memory { need: need.div_ceil(1024), free: free / 1024 });
-    }
-    Ok(())
 }
 
 /// Brings the DomU to life and stays with it to the end.

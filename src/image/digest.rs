@@ -64,6 +64,13 @@ impl Digest {
     }
 }
 
+impl From<Sha256> for Digest {
+    /// The address of what was hashed.
+    fn from(hash: Sha256) -> Digest {
+        Digest(hash.finalize().into())
+    }
+}
+
 impl FromStr for Digest {
     type Err = NotADigest;
 
@@ -137,7 +144,7 @@ impl<R: Read> Read for Verified<R> {
         let n = self.inner.read(buffer)?;
         self.hasher.update(&buffer[..n]);
         if n == 0 && !buffer.is_empty() {
-            let found = Digest(self.hasher.clone().finalize().into());
+            let found = Digest::from(self.hasher.clone());
             if found != self.expected {
                 return Err(io::Error::new(io::ErrorKind::InvalidData, Mismatch { found }));
             }

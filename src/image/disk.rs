@@ -139,7 +139,7 @@ fn build(
 
 /// Puts a name to what went wrong. A damaged blob fails in many ways; say that
 /// it is damaged, once.
-fn refused(blobs: &Blobs, half: &Path, error: merge::Error) -> Error {
+pub(super) fn refused(blobs: &Blobs, half: &Path, error: merge::Error) -> Error {
     let (index, entry, why) = match error {
         merge::Error::Layer { layer, entry, why } => (layer, entry, why),
         merge::Error::Write(e) => return Error::io(half)(e),

@@ -13,6 +13,7 @@ mod digest;
 mod disk;
 mod error;
 mod fetch;
+mod flatten;
 mod layer;
 mod layout;
 pub mod login;

@@ -14,6 +14,8 @@ const PACKAGES: &[Package] = &[
     package("openssh-client", "runs commands in Dom0"),
     package("squashfs-tools", "sqfstar, which makes root disks of images"),
     package("skopeo", "fetches images"),
+    package("nftables", "nft, which publishes ports; tests run it in network namespaces"),
+    package("iproute2", "ip, with which tests make hosts and cables"),
     package("docker-registry", "the registry that the image tests pull from and push to"),
     package("podman", "another engine: images go to and fro, and it is measured against"),
     package("buildah", "builds an image that vxn reads"),

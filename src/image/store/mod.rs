@@ -202,7 +202,7 @@ impl Store {
 
     /// The documents of an image, if they are here and whole. Damaged ones are
     /// removed: the next pull fetches them.
-    fn documents(&self, digest: &Digest) -> Result<Option<Documents>> {
+    pub(super) fn documents(&self, digest: &Digest) -> Result<Option<Documents>> {
         match self.blobs.image(digest) {
             Ok(documents) => Ok(Some(documents)),
             Err(Error::Damaged { digest, .. }) => {
