@@ -152,6 +152,10 @@ pub struct Settings {
     pub run: Setting<PathBuf>,
     /// Seconds that a DomU may take from its first instruction to its hello.
     pub boot_timeout: Setting<u64>,
+    /// The registry of names that have none.
+    pub registry: Setting<String>,
+    /// The most that an image's layers may hold, unpacked.
+    pub image_limit: Setting<Memory>,
 }
 
 /// A setting as people read it.
@@ -178,6 +182,8 @@ impl Settings {
             self.root.path_row("root"),
             self.run.path_row("run"),
             self.boot_timeout.row("boot_timeout"),
+            self.registry.row("registry"),
+            self.image_limit.row("image_limit"),
         ]
     }
 }
@@ -208,6 +214,8 @@ struct FileKeys {
     root: Option<Scalar>,
     run: Option<Scalar>,
     boot_timeout: Option<Scalar>,
+    registry: Option<Scalar>,
+    image_limit: Option<Scalar>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -249,6 +257,11 @@ impl Settings {
         Settings::from_parts(&path, &text, |name| std::env::var(name).ok())
     }
 
+    /// What a settings file with this text would set, if nothing else did.
+    pub fn parse(path: &Path, text: &str) -> Result<Settings, Error> {
+        Settings::from_parts(path, text, |_| None)
+    }
+
     fn from_parts(
         path: &Path,
         text: &str,
@@ -269,6 +282,9 @@ impl Settings {
             root: source.pick("root", keys.root, || PathBuf::from("/var/lib/vxn"))?,
             run: source.pick("run", keys.run, || PathBuf::from("/run/vxn"))?,
             boot_timeout: source.pick("boot_timeout", keys.boot_timeout, || 120)?,
+            registry: source.pick("registry", keys.registry, || "docker.io".to_owned())?,
+            image_limit: source
+                .pick("image_limit", keys.image_limit, || Memory::from_mib(64 << 10))?,
         })
     }
 }

@@ -9,6 +9,8 @@ pub mod hotplug;
 pub mod image;
 pub mod kernel;
 pub mod libxl;
+pub mod network;
 pub mod state;
 pub mod tool;
+pub mod vcontainer;
 pub mod xenstore;

@@ -14,11 +14,30 @@ use nix::fcntl::{Flock, FlockArg};
 /// also after a crash (write, fsync, rename, fsync of the directory).
 pub fn write_atomic(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let dir = parent(path)?;
-    let mut file = tempfile::Builder::new().prefix(".vxn-").tempfile_in(dir)?;
+    let mut file = tempfile::Builder::new().prefix(HALF_WRITTEN).tempfile_in(dir)?;
     file.write_all(bytes)?;
     file.as_file().sync_all()?;
     file.persist(path).map_err(|e| e.error)?;
     File::open(dir)?.sync_all()
+}
+
+/// How the name of a file begins that is not in its place yet.
+const HALF_WRITTEN: &str = ".vxn-";
+
+/// Removes what killed processes left in the directory of `path`. For those who
+/// hold the lock without which nobody writes there.
+pub fn remove_half_written(path: &Path) -> io::Result<()> {
+    let entries = match fs::read_dir(parent(path)?) {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(()),
+        other => other?,
+    };
+    for entry in entries {
+        let path = entry?.path();
+        if path.file_name().is_some_and(|name| starts_with(name, HALF_WRITTEN)) {
+            fs::remove_file(&path)?;
+        }
+    }
+    Ok(())
 }
 
 fn parent(path: &Path) -> io::Result<&Path> {
@@ -128,6 +147,11 @@ impl WorkDir {
 
     /// Removes the directories under `root` whose makers are gone.
     pub fn reap(root: &Path) -> io::Result<()> {
+        WorkDir::reap_with(root, |_| {})
+    }
+
+    /// The same; `salvage` sees each before it goes.
+    pub fn reap_with(root: &Path, mut salvage: impl FnMut(&Path)) -> io::Result<()> {
         let entries = match fs::read_dir(root) {
             Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(()),
             other => other?,
@@ -137,6 +161,7 @@ impl WorkDir {
             let path = entry?.path();
             let ours = path.file_name().is_some_and(|n| starts_with(n, PREFIX));
             if ours && Lock::try_exclusive(&path.join(LOCK_NAME)).is_ok_and(|l| l.is_some()) {
+                salvage(&path);
                 fs::remove_dir_all(&path)?;
             }
         }

@@ -60,7 +60,7 @@ impl Engine {
 
     /// Takes a container that does not run for oneself.
     pub fn take(&self, definition: &Definition) -> Result<Entry, journal::Error> {
-        Journal::open(&self.run)?.enter(&definition.id)
+        Journal::open(&self.run)?.take(&definition.id)
     }
 
     /// Asks a container's monitor for something that is done at once.

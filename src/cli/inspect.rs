@@ -7,45 +7,52 @@ use std::process::ExitCode;
 use clap::Args;
 use serde_json::{Value, json};
 
-use super::engine::{Engine, Names};
-use super::format;
+use super::engine::Engine;
+use super::failure::Failure;
+use super::format::Format;
+use super::image;
 use crate::config::Settings;
 use crate::container::condition::{Condition, Phase};
 use crate::container::definition::{Definition, Layer, Text};
 use crate::container::log;
 
-/// Show all there is to know of containers, as JSON.
+/// Show all there is to know of containers and images, as JSON.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  vxn inspect web\n  vxn inspect --format '{State.ExitCode}' web"
+    after_help = "Examples:\n  vxn inspect web\n  vxn inspect --format '{{.State.ExitCode}}' web"
 )]
 pub struct InspectArgs {
-    /// A line like '{State.Status} {Xen.DomId}' for each, in place of JSON.
+    /// A line like '{{.State.Status}} {{.Xen.DomId}}' for each, in place of JSON.
     #[arg(short, long, value_name = "TEXT")]
-    format: Option<String>,
-    #[command(flatten)]
-    names: Names,
+    format: Option<Format>,
+    /// Names or ids.
+    #[arg(required = true, value_name = "CONTAINER|IMAGE")]
+    words: Vec<String>,
 }
 
-/// Shows containers. As docker, those that are not there fail, the others are shown.
+/// Shows containers and images. As docker, those that are not there fail, the
+/// others are shown.
 pub fn run(args: &InspectArgs, settings: &Settings) -> anyhow::Result<ExitCode> {
     let engine = Engine::new("inspect", settings)?;
-    if let Some(template) = &args.format {
-        return engine.each(&args.names.containers, |engine, definition| {
-            format::render(template, &inspect(engine, &definition)?)
-        });
-    }
-    let mut found = Vec::new();
-    let mut missing = Ok(());
-    for word in &args.names.containers {
+    let (mut rows, mut code) = (Vec::new(), ExitCode::SUCCESS);
+    for word in &args.words {
         match engine.store.find(word) {
-            Ok(definition) => found.push(inspect(&engine, &definition)?),
-            Err(e) => missing = Err(e),
+            Ok(definition) => rows.push(serde_json::from_value(inspect(&engine, &definition)?)?),
+            Err(e) => match image::inspect::one(word, settings) {
+                Ok(row) => rows.push(row),
+                Err(image) => {
+                    tracing::debug!("{image:#}");
+                    code = Failure::from(anyhow::Error::from(e)).print(1);
+                }
+            },
         }
     }
-    writeln!(io::stdout(), "{}", serde_json::to_string_pretty(&found)?)?;
-    missing?;
-    Ok(ExitCode::SUCCESS)
+    let text = match &args.format {
+        Some(format) => format.render(&rows)?,
+        None => serde_json::to_string_pretty(&rows)? + "\n",
+    };
+    io::stdout().write_all(text.as_bytes())?;
+    Ok(code)
 }
 
 fn inspect(engine: &Engine, definition: &Definition) -> anyhow::Result<Value> {

@@ -1,5 +1,7 @@
 //! The command line: one file per verb.
 
+mod alias;
+mod backend;
 mod check;
 mod create;
 mod domain;
@@ -9,6 +11,7 @@ mod env;
 mod exec;
 mod failure;
 mod format;
+mod image;
 mod info;
 mod inspect;
 mod logs;
@@ -20,6 +23,7 @@ mod run;
 mod spec;
 mod start;
 mod stop;
+mod vconfig;
 
 use std::process::ExitCode;
 
@@ -29,6 +33,7 @@ use tracing_subscriber::EnvFilter;
 use crate::config::Settings;
 use crate::container::reap;
 use crate::container::report::ENGINE_FAILED;
+use crate::vcontainer;
 use failure::Failure;
 
 /// Run OCI containers as Xen DomUs, and drive DomUs without xl.
@@ -69,8 +74,15 @@ enum Command {
     Attach(exec::AttachArgs),
     /// Drive domains directly, as xl does.
     Domain(domain::DomainArgs),
+    Backend(backend::BackendArgs),
     Check(check::CheckArgs),
     Info(info::InfoArgs),
+    #[command(flatten)]
+    Image(image::Verb),
+    #[command(hide = true)]
+    Vconfig(vconfig::VconfigArgs),
+    #[command(hide = true, subcommand)]
+    Vstorage(vconfig::VstorageVerb),
     #[command(hide = true)]
     Monitor(monitor::MonitorArgs),
 }
@@ -87,7 +99,11 @@ impl Command {
 
 /// Runs the command line of this process.
 pub fn main() -> ExitCode {
-    let cli = match Cli::try_parse() {
+    let (args, hint) = alias::rewrite(std::env::args_os().collect());
+    if let Some(hint) = hint {
+        eprintln!("hint: {hint}");
+    }
+    let cli = match Cli::try_parse_from(args) {
         Ok(cli) => cli,
         Err(e) => return usage(&e),
     };
@@ -104,7 +120,10 @@ fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
         return monitor::run(args);
     }
     let settings = Settings::load()?;
-    clear_up(&settings);
+    // The monitors are started by a command that has cleared up.
+    if !matches!(&command, Command::Backend(args) if backend::is_monitor(args)) {
+        clear_up(&settings);
+    }
     match command {
         Command::Run(args) => run::run(*args, &settings),
         Command::Create(args) => create::run(*args, &settings),
@@ -123,8 +142,12 @@ fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
         Command::Exec(args) => exec::exec(args, &settings),
         Command::Attach(args) => exec::attach(args, &settings),
         Command::Domain(args) => domain::run(args, &settings),
+        Command::Backend(args) => backend::run(args, &settings),
         Command::Check(args) => check::run(&args, &settings),
         Command::Info(args) => info::run(&args, &settings),
+        Command::Image(verb) => image::run(verb, &settings),
+        Command::Vconfig(args) => vconfig::run(&args, &settings),
+        Command::Vstorage(verb) => Ok(vconfig::storage(&verb, &settings)),
         Command::Monitor(args) => monitor::run(&args),
     }
 }
@@ -135,9 +158,11 @@ fn clear_up(settings: &Settings) {
     if !nix::unistd::geteuid().is_root() {
         return;
     }
-    let cleared = reap::abandoned(&settings.run.value)
-        .and_then(|_| reap::after_boot(&settings.root.value, &settings.run.value))
-        .and_then(|()| reap::leftovers(&settings.root.value));
+    let (root, run) = (&settings.root.value, &settings.run.value);
+    let cleared = reap::abandoned(run)
+        .and_then(|_| reap::abandoned(&vcontainer::journal(run)))
+        .and_then(|_| reap::after_boot(root, run))
+        .and_then(|()| reap::leftovers(root));
     if let Err(e) = cleared {
         tracing::warn!("cannot remove what a killed vxn left: {e}");
     }

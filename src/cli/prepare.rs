@@ -12,6 +12,7 @@ use vxn_proto::FileSystem;
 
 use super::env::environment;
 use super::failure::Hint;
+use super::image::obtain;
 use super::spec::{self, SpecArgs};
 use crate::config::{Memory, Settings};
 use crate::container::definition::{DEFAULT_SIZE, Definition, ImageUse, Layer, Stop};
@@ -20,7 +21,7 @@ use crate::container::plan::{Kernel, Plan, RootDisk};
 use crate::container::process::{self, ProcessRequest};
 use crate::container::restart::RestartPolicy;
 use crate::container::{ContainerId, names};
-use crate::image::{DiskFormat, Image, Progress, PullOptions, Reference, Store};
+use crate::image::{DiskFormat, Image};
 use crate::kernel;
 use crate::libxl::Uuid;
 
@@ -34,12 +35,8 @@ pub fn definition(mut args: SpecArgs, settings: &Settings) -> anyhow::Result<Def
     let log = log.map_err(|e| anyhow!(e))?;
     let mut words = std::mem::take(&mut args.words).into_iter();
     let reference = words.next().unwrap_or_default();
-    let pull = PullOptions {
-        tls_verify: args.tls_verify,
-        authfile: args.authfile.clone(),
-        ..PullOptions::default()
-    };
-    let image = image(&reference, &settings.root.value, &pull)?;
+    let text = reference.to_str().with_context(|| format!("{reference:?} is not an image"))?;
+    let image = obtain(text, &args.pull, settings)?;
     let config = image.config.config().as_ref();
     let id = ContainerId::random().context("cannot make an id")?;
     let hostname = args.hostname.clone().unwrap_or_else(|| id.short().to_owned());
@@ -51,7 +48,7 @@ pub fn definition(mut args: SpecArgs, settings: &Settings) -> anyhow::Result<Def
         created: Timestamp::now(),
         image: ImageUse {
             reference: reference.to_string_lossy().into_owned(),
-            digest: image.digest.to_string(),
+            digest: image.digest,
         },
         process: process::merge(process, config, &hostname)?.into(),
         stop: stop(&args, config),
@@ -139,18 +136,6 @@ pub fn plan(definition: Definition, settings: &Settings) -> anyhow::Result<Plan>
 
 fn absolute(path: &Path) -> anyhow::Result<PathBuf> {
     std::path::absolute(path).with_context(|| format!("cannot find {}", path.display()))
-}
-
-/// The image from the store, pulled first when it is not there.
-fn image(reference: &OsString, root: &Path, pull: &PullOptions) -> anyhow::Result<Image> {
-    let text = reference.to_str().with_context(|| format!("{reference:?} is not an image"))?;
-    let reference = Reference::parse(text)?;
-    let store = Store::open(root)?;
-    if let Some(image) = store.find(&reference)? {
-        return Ok(image);
-    }
-    let mut progress = |step: Progress| eprintln!("{step}");
-    Ok(store.get(&reference, pull, &mut progress)?)
 }
 
 fn root_disk(image: Image) -> RootDisk {

@@ -5,12 +5,11 @@ use std::process::ExitCode;
 
 use anyhow::{anyhow, bail};
 use clap::Args;
-use comfy_table::{Table, presets};
 use jiff::Timestamp;
 use serde::Serialize;
 
 use super::engine::Engine;
-use super::format;
+use super::format::{Format, ago, columns};
 use crate::config::Settings;
 use crate::container::condition::{Condition, Phase};
 use crate::container::definition::{Definition, Text};
@@ -18,7 +17,7 @@ use crate::container::definition::{Definition, Text};
 /// List containers.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  vxn ps\n  vxn ps -a -f status=exited -f exited=0\n  \
-                        vxn ps --format '{Names}\\t{Status}'")]
+                        vxn ps --format '{{.Names}}\\t{{.Status}}'")]
 pub struct PsArgs {
     /// Those that do not run too.
     #[arg(short, long)]
@@ -29,9 +28,9 @@ pub struct PsArgs {
     /// Only those with id=, name=, status=, exited= or ancestor= so.
     #[arg(short, long, value_name = "KEY=VALUE")]
     filter: Vec<String>,
-    /// A line like '{ID} {Names}' for each, in place of the table.
+    /// A line like '{{.ID}} {{.Names}}' for each, in place of the table.
     #[arg(long, value_name = "TEXT", conflicts_with = "json")]
-    format: Option<String>,
+    format: Option<Format>,
     /// A line of JSON for each.
     #[arg(long)]
     json: bool,
@@ -86,40 +85,29 @@ pub fn run(args: &PsArgs, settings: &Settings) -> anyhow::Result<ExitCode> {
 
 fn print(args: &PsArgs, rows: &[Row]) -> anyhow::Result<()> {
     let mut out = io::stdout().lock();
-    if !args.quiet && args.format.is_none() && !args.json {
-        writeln!(out, "{}", table(rows))?;
-        return Ok(());
+    if args.quiet {
+        return Ok(rows.iter().try_for_each(|row| writeln!(out, "{}", row.id))?);
     }
-    for row in rows {
-        match (&args.format, args.quiet) {
-            (_, true) => writeln!(out, "{}", row.id)?,
-            (Some(format), _) => {
-                writeln!(out, "{}", format::render(format, &serde_json::to_value(row)?)?)?;
-            }
-            (None, _) => writeln!(out, "{}", serde_json::to_string(row)?)?,
+    let format = args.format.clone().or(args.json.then_some(Format::Json));
+    let text = match format {
+        Some(format) => {
+            let fields = |row| Ok(serde_json::from_value(serde_json::to_value(row)?)?);
+            format.render(&rows.iter().map(fields).collect::<anyhow::Result<Vec<_>>>()?)?
         }
-    }
-    Ok(())
+        None => table(rows),
+    };
+    Ok(out.write_all(text.as_bytes())?)
 }
 
 fn table(rows: &[Row]) -> String {
-    let mut table = Table::new();
-    table.load_preset(presets::NOTHING);
-    table.set_header(["CONTAINER ID", "IMAGE", "COMMAND", "CREATED", "STATUS", "NAMES"]);
-    for row in rows {
-        table.add_row([
-            &row.id,
-            &row.image,
-            &row.command,
-            &row.running_for,
-            &row.status,
-            &row.names,
-        ]);
-    }
-    for column in table.column_iter_mut() {
-        column.set_padding((0, 3));
-    }
-    table.lines().map(|line| line.trim_end().to_owned()).collect::<Vec<_>>().join("\n")
+    let header = ["CONTAINER ID", "IMAGE", "COMMAND", "CREATED", "STATUS", "NAMES"];
+    let cells = |row: &Row| {
+        [&row.id, &row.image, &row.command, &row.running_for, &row.status, &row.names]
+            .map(Clone::clone)
+            .to_vec()
+    };
+    let lines = std::iter::once(header.map(str::to_owned).to_vec()).chain(rows.iter().map(cells));
+    columns(&lines.collect::<Vec<_>>())
 }
 
 fn row(definition: &Definition, condition: &Condition, whole: bool) -> Row {
@@ -135,7 +123,7 @@ fn row(definition: &Definition, condition: &Condition, whole: bool) -> Row {
         image: definition.image.reference.clone(),
         command: format!("\"{command}\""),
         created_at: definition.created.to_string(),
-        running_for: format!("{} ago", ago(definition.created, now)),
+        running_for: since(definition.created, now),
         status: status(condition, now),
         state: condition.word(),
         names: definition.name.to_string(),
@@ -147,9 +135,9 @@ fn row(definition: &Definition, condition: &Condition, whole: bool) -> Row {
 fn status(condition: &Condition, now: Timestamp) -> String {
     match condition {
         Condition::Created => "Created".to_owned(),
-        Condition::Exited(e) => format!("Exited ({}) {} ago", e.code, ago(e.finished, now)),
+        Condition::Exited(e) => format!("Exited ({}) {}", e.code, since(e.finished, now)),
         Condition::Live(live) => {
-            let up = live.started.map(|started| format!("Up {}", lower(&ago(started, now))));
+            let up = live.started.map(|started| up(&since(started, now)));
             match (live.phase, up) {
                 (Phase::Restarting, _) => "Restarting".to_owned(),
                 (Phase::Starting, _) | (_, None) => "Starting".to_owned(),
@@ -160,27 +148,15 @@ fn status(condition: &Condition, now: Timestamp) -> String {
     }
 }
 
-fn lower(text: &str) -> String {
-    text.replace("Less", "less").replace("About", "about")
+/// `Less than a second ago` is `Up less than a second`.
+fn up(ago: &str) -> String {
+    let time = ago.strip_suffix(" ago").unwrap_or(ago);
+    format!("Up {}", time.replace("Less", "less").replace("About", "about"))
 }
 
-/// As docker rounds: the largest unit that fits.
-fn ago(then: Timestamp, now: Timestamp) -> String {
-    let seconds = now.duration_since(then).as_secs().max(0);
-    let (minutes, hours) = (seconds / 60, seconds / 3600);
-    match seconds {
-        0 => "Less than a second".to_owned(),
-        1 => "1 second".to_owned(),
-        2..60 => format!("{seconds} seconds"),
-        60..120 => "About a minute".to_owned(),
-        120..3600 => format!("{minutes} minutes"),
-        3600..7200 => "About an hour".to_owned(),
-        _ if hours < 48 => format!("{hours} hours"),
-        _ if hours < 24 * 14 => format!("{} days", hours / 24),
-        _ if hours < 24 * 60 => format!("{} weeks", hours / 24 / 7),
-        _ if hours < 24 * 365 * 2 => format!("{} months", hours / 24 / 30),
-        _ => format!("{} years", hours / 24 / 365),
-    }
+/// How long before `now`.
+fn since(then: Timestamp, now: Timestamp) -> String {
+    ago(now.duration_since(then).as_secs())
 }
 
 /// `-f`.
@@ -221,7 +197,8 @@ impl Filter {
                 matches!(condition, Condition::Exited(ended) if ended.code == *code)
             }
             Filter::Ancestor(image) => {
-                definition.image.reference == *image || definition.image.digest == *image
+                definition.image.reference == *image
+                    || definition.image.digest.to_string() == *image
             }
         }
     }
@@ -232,22 +209,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn times_are_rounded_as_docker_does() {
+    fn the_time_since_the_start_is_dockers() {
         let at = |seconds| Timestamp::from_second(seconds).unwrap();
-        let cases = [
-            (0, "Less than a second"),
-            (59, "59 seconds"),
-            (61, "About a minute"),
-            (600, "10 minutes"),
-            (3700, "About an hour"),
-            (90_000, "25 hours"),
-            (400_000, "4 days"),
-            (3_000_000, "4 weeks"),
-        ];
-        for (seconds, text) in cases {
-            assert_eq!(ago(at(0), at(seconds)), text);
-        }
-        assert_eq!(ago(at(10), at(0)), "Less than a second", "a clock that was set back");
+        assert_eq!(up(&since(at(0), at(600))), "Up 10 minutes");
+        assert_eq!(up(&since(at(0), at(61))), "Up about a minute");
+        assert_eq!(since(at(10), at(0)), "Less than a second ago", "a clock that was set back");
     }
 
     #[test]

@@ -9,6 +9,7 @@ use clap::Args;
 use nix::sys::signal::Signal;
 use vxn_proto::Tmpfs;
 
+use super::image::PullFlags;
 use crate::config::{Memory, TypeChoice};
 use crate::container::Name;
 use crate::container::restart::RestartPolicy;
@@ -67,12 +68,8 @@ pub struct SpecArgs {
     /// Network of the container: only "none" works today.
     #[arg(long, value_name = "NETWORK", default_value = "none", value_parser = ["none"])]
     pub network: String,
-    /// Demand HTTPS and a valid certificate of the registry.
-    #[arg(long, value_name = "BOOL", default_value_t = true, action = clap::ArgAction::Set)]
-    pub tls_verify: bool,
-    /// Credentials for the registry, in place of skopeo's own files.
-    #[arg(long, value_name = "FILE")]
-    pub authfile: Option<PathBuf>,
+    #[command(flatten)]
+    pub pull: PullFlags,
     /// When to start the container again by itself: no, on-failure[:N], always
     /// or unless-stopped.
     #[arg(long, value_name = "POLICY", default_value = "no")]

@@ -12,6 +12,7 @@ use super::plan::RootDisk;
 use super::restart::RestartPolicy;
 use super::{ContainerId, Name};
 use crate::config::TypeChoice;
+use crate::image::Digest;
 
 /// A container's definition. Each of its lives is a DomU made after it.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -64,7 +65,7 @@ pub struct ImageUse {
     /// What the user called it.
     pub reference: String,
     /// Digest of its manifest.
-    pub digest: String,
+    pub digest: Digest,
 }
 
 /// What the container writes to.
@@ -201,7 +202,7 @@ pub(super) mod tests {
             id,
             name: name.parse().unwrap(),
             created: Timestamp::UNIX_EPOCH,
-            image: ImageUse { reference: "busybox".into(), digest: "sha256:0".into() },
+            image: ImageUse { reference: "busybox".into(), digest: Digest::of(b"") },
             root_disk: RootDisk { path: "/r".into(), fs: FileSystem::SquashFs },
             process: spec.into(),
             guest_type: TypeChoice::Auto,

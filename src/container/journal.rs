@@ -1,18 +1,18 @@
 //! Which containers are alive, and what their monitors would leave behind.
 //!
-//! `RUN/containers/ID/` holds a lock, `journal.json`, and what a monitor tells
-//! the world. The monitor takes the lock first, writes the journal before it
-//! calls libxl, and holds the lock for as long as it lives: an entry whose lock
-//! is free has lost its monitor, and everything that it names is to be removed.
-//! Who changes a container that is not alive holds the same lock meanwhile.
+//! `RUN/containers/ID/` holds `journal.json` and a lock. The monitor takes the
+//! lock before it writes the journal, writes the journal before it calls libxl,
+//! and holds the lock for as long as it lives: an entry whose lock is free has
+//! lost its monitor, and everything that it names is to be removed.
 
 use std::fs;
 use std::io;
+use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::ContainerId;
+use super::{ContainerId, Name};
 use crate::libxl::Uuid;
 use crate::state::{Lock, write_atomic};
 
@@ -23,6 +23,14 @@ pub enum Error {
     /// Somebody else has the container: a monitor, or a command for a moment.
     #[error("container {} is in use", .0.short())]
     Busy(ContainerId),
+    /// Another DomU has the name.
+    #[error("the name {name:?} is already in use by container {owner}")]
+    NameTaken {
+        /// The name.
+        name: String,
+        /// Id of its container.
+        owner: String,
+    },
     /// A file of the journal cannot be read or written.
     #[error("{}: {source}", path.display())]
     Io {
@@ -37,23 +45,26 @@ fn at(path: &Path) -> impl FnOnce(io::Error) -> Error {
     move |source| Error::Io { path: path.to_owned(), source }
 }
 
-/// What a monitor may leave behind.
+/// What a container may leave behind.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Record {
     /// The container.
     pub id: ContainerId,
+    /// The name that it holds.
+    pub name: Option<Name>,
     /// The uuid of its DomU.
     pub uuid: Uuid,
     /// Process id of its monitor.
     pub monitor: u32,
-    /// Where the container itself is kept.
-    pub root: PathBuf,
+    /// Where the container itself is kept, when it outlives its DomU.
+    pub root: Option<PathBuf>,
 }
 
 /// The directory of all entries, `/run/vxn`.
 #[derive(Debug)]
 pub struct Journal {
     containers: PathBuf,
+    names: PathBuf,
 }
 
 const RECORD: &str = "journal.json";
@@ -63,9 +74,11 @@ const GATE: &str = ".lock";
 impl Journal {
     /// Opens the journal below `run`, making it when it is not there.
     pub fn open(run: &Path) -> Result<Journal, Error> {
-        let containers = run.join("containers");
-        fs::create_dir_all(&containers).map_err(at(&containers))?;
-        Ok(Journal { containers })
+        let journal = Journal { containers: run.join("containers"), names: run.join("names") };
+        for dir in [&journal.containers, &journal.names] {
+            fs::create_dir_all(dir).map_err(at(dir))?;
+        }
+        Ok(journal)
     }
 
     /// Where the monitor of a container keeps what it tells the world.
@@ -77,7 +90,7 @@ impl Journal {
     ///
     /// # Errors
     /// [`Error::Busy`].
-    pub fn enter(&self, id: &ContainerId) -> Result<Entry, Error> {
+    pub fn take(&self, id: &ContainerId) -> Result<Entry, Error> {
         let path = self.directory(id);
         // The gate keeps `abandoned` out of the gap between mkdir and flock.
         let _gate = self.gate()?;
@@ -85,8 +98,43 @@ impl Journal {
         let lock = Lock::try_exclusive(&path.join(LOCK)).map_err(at(&path))?;
         // What a killed monitor has left is cleared up before anything else.
         match lock.filter(|_| !path.join(RECORD).exists()) {
-            Some(lock) => Ok(Entry { gate: self.containers.join(GATE), path, lock }),
+            Some(lock) => Ok(Entry { gate: self.containers.join(GATE), path, name: None, lock }),
             None => Err(Error::Busy(id.clone())),
+        }
+    }
+
+    /// Takes a container and writes down what it may leave behind.
+    ///
+    /// # Errors
+    /// [`Error::Busy`] and [`Error::NameTaken`]; nothing is left in the journal then.
+    pub fn enter(&self, record: &Record) -> Result<Entry, Error> {
+        let mut entry = self.take(&record.id)?;
+        match self.fill(&mut entry, record) {
+            Ok(()) => Ok(entry),
+            Err(e) => {
+                entry.remove()?;
+                Err(e)
+            }
+        }
+    }
+
+    fn fill(&self, entry: &mut Entry, record: &Record) -> Result<(), Error> {
+        entry.record(record)?;
+        if let Some(name) = &record.name {
+            entry.name = Some(self.claim(name, &record.id)?);
+        }
+        Ok(())
+    }
+
+    fn claim(&self, name: &Name, id: &ContainerId) -> Result<PathBuf, Error> {
+        let link = self.names.join(name.as_str());
+        match symlink(id.as_str(), &link) {
+            Ok(()) => Ok(link),
+            Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {
+                let owner = fs::read_link(&link).unwrap_or_default().display().to_string();
+                Err(Error::NameTaken { name: name.to_string(), owner })
+            }
+            Err(e) => Err(at(&link)(e)),
         }
     }
 
@@ -108,11 +156,27 @@ impl Journal {
         Ok(found)
     }
 
-    /// An entry without a readable record has no DomU.
+    /// An entry without a readable record was being made when its maker died:
+    /// there is no DomU yet.
     fn adopt(&self, path: PathBuf, lock: Lock) -> (Entry, Option<Record>) {
-        let json = fs::read(path.join(RECORD)).ok();
-        let record = json.and_then(|json| serde_json::from_slice(&json).ok());
-        (Entry { gate: self.containers.join(GATE), path, lock }, record)
+        let record: Option<Record> =
+            fs::read(path.join(RECORD)).ok().and_then(|json| serde_json::from_slice(&json).ok());
+        let link = record.as_ref().and_then(|r| {
+            let link = self.names.join(r.name.as_ref()?.as_str());
+            let owner = fs::read_link(&link).ok()?;
+            (owner == Path::new(r.id.as_str())).then_some(link)
+        });
+        (Entry { gate: self.containers.join(GATE), path, name: link, lock }, record)
+    }
+
+    /// The directory of the container that holds a name.
+    pub fn holder(&self, name: &Name) -> Result<Option<PathBuf>, Error> {
+        let link = self.names.join(name.as_str());
+        match fs::read_link(&link) {
+            Ok(id) => Ok(Some(self.containers.join(id))),
+            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(e) => Err(at(&link)(e)),
+        }
     }
 
     fn gate(&self) -> Result<Lock, Error> {
@@ -126,11 +190,12 @@ impl Journal {
 pub struct Entry {
     gate: PathBuf,
     path: PathBuf,
+    name: Option<PathBuf>,
     lock: Lock,
 }
 
 impl Entry {
-    /// The entry's directory.
+    /// Its directory, for what else belongs to the container.
     pub fn path(&self) -> &Path {
         &self.path
     }
@@ -142,10 +207,14 @@ impl Entry {
         write_atomic(&file, &json).map_err(at(&file))
     }
 
-    /// Removes the entry, when nothing of the life is left.
+    /// Removes the entry, when nothing of the container is left: first the
+    /// name, so that a name always has an entry.
     pub fn remove(self) -> Result<(), Error> {
         // Or `abandoned` could find the directory without its lock file.
         let _gate = Lock::exclusive(&self.gate).map_err(at(&self.gate))?;
+        if let Some(link) = &self.name {
+            fs::remove_file(link).map_err(at(link))?;
+        }
         fs::remove_dir_all(&self.path).map_err(at(&self.path))?;
         drop(self.lock);
         Ok(())
@@ -156,41 +225,55 @@ impl Entry {
 mod tests {
     use super::*;
 
-    fn record() -> Record {
+    fn record(name: Option<&str>) -> Record {
         Record {
             id: ContainerId::random().unwrap(),
+            name: name.map(|n| n.parse().unwrap()),
             uuid: Uuid::random(),
             monitor: 1,
-            root: "/var/lib/vxn".into(),
+            root: None,
         }
+    }
+
+    #[test]
+    fn a_name_has_one_owner_and_is_free_after_it() {
+        let run = tempfile::tempdir().unwrap();
+        let journal = Journal::open(run.path()).unwrap();
+        let first = record(Some("web"));
+        let entry = journal.enter(&first).unwrap();
+        let error = journal.enter(&record(Some("web"))).unwrap_err();
+        assert!(error.to_string().contains(first.id.as_str()), "{error}");
+        assert_eq!(fs::read_dir(&journal.containers).unwrap().count(), 2, "entry and gate");
+        entry.remove().unwrap();
+        journal.enter(&record(Some("web"))).unwrap().remove().unwrap();
     }
 
     #[test]
     fn a_container_has_one_master() {
         let run = tempfile::tempdir().unwrap();
         let journal = Journal::open(run.path()).unwrap();
-        let id = record().id;
-        let entry = journal.enter(&id).unwrap();
-        assert!(matches!(journal.enter(&id), Err(Error::Busy(_))));
+        let record = record(None);
+        let entry = journal.take(&record.id).unwrap();
+        assert!(matches!(journal.take(&record.id), Err(Error::Busy(_))));
         entry.remove().unwrap();
-        journal.enter(&id).unwrap().remove().unwrap();
-        assert_eq!(fs::read_dir(&journal.containers).unwrap().count(), 1, "the gate");
+        drop(journal.enter(&record).unwrap());
+        assert!(matches!(journal.take(&record.id), Err(Error::Busy(_))), "not cleared up yet");
     }
 
     #[test]
     fn only_entries_without_a_monitor_are_abandoned() {
         let run = tempfile::tempdir().unwrap();
         let journal = Journal::open(run.path()).unwrap();
-        let alive = journal.enter(&record().id).unwrap();
-        let dead = record();
-        journal.enter(&dead.id).unwrap().record(&dead).unwrap();
-        assert!(matches!(journal.enter(&dead.id), Err(Error::Busy(_))), "not cleared up yet");
+        let alive = journal.enter(&record(None)).unwrap();
+        let dead = record(Some("gone"));
+        drop(journal.enter(&dead).unwrap());
         let mut found = journal.abandoned().unwrap();
         assert_eq!(found.len(), 1);
         let (entry, found) = found.remove(0);
         assert_eq!(found.unwrap().uuid, dead.uuid);
         entry.remove().unwrap();
         assert!(journal.abandoned().unwrap().is_empty());
+        assert_eq!(fs::read_dir(&journal.names).unwrap().count(), 0);
         drop(alive);
     }
 

@@ -17,7 +17,7 @@ use super::report::Report;
 use super::restart::Backoff;
 use super::store::Containers;
 use crate::guest::Channel;
-use crate::libxl::{Ctx, DomId, DomainConfig, Uuid};
+use crate::libxl::{Ctx, DomId, Uuid};
 
 /// How it all ended.
 #[derive(Debug)]
@@ -106,17 +106,8 @@ fn one(ctx: &Ctx, plan: &Plan, desk: &mut Desk, size: Option<WindowSize>) -> Res
 /// Creates the DomU, paused.
 fn create(ctx: &Ctx, plan: &Plan) -> Result<DomId, Error> {
     let config = plan.domain(&ctx.host()?)?;
-    check_memory(ctx, &config)?;
+    ctx.check_memory(&config)?;
     Ok(ctx.create_paused(&config)?)
-}
-
-fn check_memory(ctx: &Ctx, config: &DomainConfig) -> Result<(), Error> {
-    let need = ctx.need_memory_kib(config)?;
-    let free = ctx.free_memory_kib()?;
-    if need > free {
-        return Err(Error::Memory { need: need.div_ceil(1024), free: free / 1024 });
-    }
-    Ok(())
 }
 
 /// Brings the DomU to life and stays with it to the end.
@@ -154,9 +145,7 @@ fn pause(ctx: &Ctx, desk: &mut Desk, pause: Duration) -> Result<bool, Error> {
             return Ok(true);
         }
         desk.clients.flush();
-        let mut fds = Vec::new();
-        desk.clients.interest(&mut fds);
-        ctx.poll_any(&mut fds, Some(left))?;
+        ctx.poll_each(&desk.clients.interest(), Some(left))?;
         hear(desk);
         desk.by_user |= desk.signals.read_signal().is_ok_and(|signal| signal.is_some());
     }

@@ -8,13 +8,15 @@
 //! monitor by [`control`], or stays with it in a [`talk`].
 
 mod attend;
+pub mod bundle;
 pub mod condition;
-mod console;
+pub(crate) mod console;
 pub mod control;
 pub mod definition;
 mod desk;
 pub mod front;
 mod id;
+pub mod images;
 pub mod journal;
 pub mod keys;
 pub mod layer;

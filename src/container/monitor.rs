@@ -62,14 +62,6 @@ pub enum Error {
     /// The channel to the guest.
     #[error("cannot offer the guest a channel: {0}")]
     Channel(#[from] xen_vchan::Error),
-    /// Xen has too little memory left.
-    #[error("not enough memory: the DomU needs {need} MiB, Xen has {free} MiB free")]
-    Memory {
-        /// MiB that the DomU takes, Xen's own share included.
-        need: u64,
-        /// MiB free.
-        free: u64,
-    },
     /// The system.
     #[error("{what}: {source}")]
     Io {
@@ -88,7 +80,6 @@ impl Error {
             Error::Channel(_) => Some(
                 "`modprobe xen-gntalloc xen-evtchn`; `vxn check` says what else is missing".into(),
             ),
-            Error::Memory { .. } => Some("ask for less with -m, or end other domains".into()),
             Error::Store(e) => e.hint(),
             Error::Journal(_) | Error::Io { .. } => None,
         }
@@ -153,7 +144,7 @@ impl Monitor {
         let signals = signal_fd(&[]).map_err(|e| io_error("signals")(e.into()))?;
         let plan = &order.plan;
         let store = Containers::new(&plan.root);
-        let entry = Journal::open(&plan.run)?.enter(&plan.definition.id)?;
+        let entry = Journal::open(&plan.run)?.enter(&plan.record())?;
         match Monitor::open(&order, &store, &entry, signals) {
             Ok(desk) => Ok(Monitor { order, store, entry, desk }),
             Err(e) => {
@@ -170,8 +161,6 @@ impl Monitor {
         signals: SignalFd,
     ) -> Result<Desk, Error> {
         let definition = &order.plan.definition;
-        // From here on, the container is what a killed monitor leaves behind.
-        entry.record(&order.plan.record())?;
         if order.create {
             store.add(definition)?;
         }

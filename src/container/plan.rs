@@ -92,7 +92,9 @@ impl Plan {
             id: self.definition.id.clone(),
             uuid: self.uuid,
             monitor: std::process::id(),
-            root: self.root.clone(),
+            // The store knows it.
+            name: None,
+            root: Some(self.root.clone()),
         }
     }
 
@@ -133,7 +135,7 @@ impl Plan {
         Ok(DomainConfig {
             name: definition.name.to_string(),
             uuid: self.uuid,
-            guest_type: self.guest_type(host)?,
+            guest_type: guest_type(definition.guest_type, host, &self.kernel)?,
             memory_kib: definition.memory_kib,
             vcpus: definition.vcpus,
             kernel: self.kernel.path.clone(),
@@ -147,21 +149,29 @@ impl Plan {
             on_crash: Action::Destroy,
         })
     }
+}
 
-    /// PVH where the host and the kernel can, PV where they cannot.
-    fn guest_type(&self, host: &HostInfo) -> Result<GuestType, Error> {
-        let host_pvh = host.hvm && host.hap;
-        let no = |who, wanted| Err(Error::GuestType { who, wanted });
-        match self.definition.guest_type {
-            TypeChoice::Auto if host_pvh && self.kernel.pvh => Ok(GuestType::Pvh),
-            TypeChoice::Auto | TypeChoice::Pv if host.pv && self.kernel.pv => Ok(GuestType::Pv),
-            TypeChoice::Auto => no("host with this kernel", "pv or pvh"),
-            TypeChoice::Pv if host.pv => no("kernel", "pv"),
-            TypeChoice::Pv => no("host", "pv"),
-            TypeChoice::Pvh if !host_pvh => no("host", "pvh"),
-            TypeChoice::Pvh if !self.kernel.pvh => no("kernel", "pvh"),
-            TypeChoice::Pvh => Ok(GuestType::Pvh),
-        }
+/// The type that `choice` means on this host and with this kernel: if it is left
+/// to us, PVH where both can, PV where they cannot.
+///
+/// # Errors
+/// [`Error::GuestType`] says whether it is the host or the kernel that cannot.
+pub fn guest_type(
+    choice: TypeChoice,
+    host: &HostInfo,
+    kernel: &Kernel,
+) -> Result<GuestType, Error> {
+    let host_pvh = host.hvm && host.hap;
+    let no = |who, wanted| Err(Error::GuestType { who, wanted });
+    match choice {
+        TypeChoice::Auto if host_pvh && kernel.pvh => Ok(GuestType::Pvh),
+        TypeChoice::Auto | TypeChoice::Pv if host.pv && kernel.pv => Ok(GuestType::Pv),
+        TypeChoice::Auto => no("host with this kernel", "pv or pvh"),
+        TypeChoice::Pv if host.pv => no("kernel", "pv"),
+        TypeChoice::Pv => no("host", "pv"),
+        TypeChoice::Pvh if !host_pvh => no("host", "pvh"),
+        TypeChoice::Pvh if !kernel.pvh => no("kernel", "pvh"),
+        TypeChoice::Pvh => Ok(GuestType::Pvh),
     }
 }
 

@@ -7,8 +7,8 @@ use super::condition::{Ended, Recorded};
 use super::journal::{self, Journal, Record};
 use super::store::{self, Containers};
 use crate::hotplug;
+use crate::image::Store;
 use crate::libxl::{self, Ctx};
-use crate::state::WorkDir;
 use crate::xenstore::{self, Xenstore};
 
 /// Why something may be left.
@@ -59,12 +59,8 @@ pub fn abandoned(run: &Path) -> Result<usize, Error> {
     }
     let count = entries.len();
     for (entry, record) in entries {
-        if let Some(record) = record {
-            settle(
-                &Containers::new(&record.root),
-                &record.id,
-                "the container's monitor was killed",
-            )?;
+        if let Some((record, root)) = record.and_then(|r| r.root.clone().map(|root| (r, root))) {
+            settle(&Containers::new(&root), &record.id, "the container's monitor was killed")?;
         }
         entry.remove()?;
     }
@@ -104,7 +100,7 @@ pub fn after_boot(root: &Path, run: &Path) -> Result<(), Error> {
 
 /// Removes abandoned work directories and names below `root`.
 pub fn leftovers(root: &Path) -> Result<(), Error> {
-    WorkDir::reap(&root.join("tmp"))?;
+    Store::clear_up(root)?;
     Ok(Containers::new(root).sweep_names()?)
 }
 

@@ -190,11 +190,6 @@ impl Containers {
         Ok(list)
     }
 
-    /// The manifest digests of all images that a container is made of.
-    pub fn images_in_use(&self) -> Result<Vec<(String, Name)>, Error> {
-        Ok(self.list()?.into_iter().map(|d| (d.image.digest, d.name)).collect())
-    }
-
     /// How a container is; `run` is where its monitor would tell.
     pub fn condition(&self, id: &ContainerId, run: &Path) -> Result<Condition, Error> {
         let live = Live::read(&run.join("containers").join(id.as_str()));

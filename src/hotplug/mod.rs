@@ -9,7 +9,6 @@
 
 mod claims;
 mod disk;
-mod link;
 mod loopdev;
 mod nic;
 mod reap;
@@ -25,6 +24,8 @@ pub use loopdev::Marker;
 pub use reap::{Reaped, reap_loops};
 pub use request::{Backend, Request};
 pub use store::Store;
+
+use vxn_link::LinkError;
 
 use crate::state::LockFile;
 use crate::xenstore;
@@ -89,15 +90,8 @@ pub enum Error {
     #[error("{0} is not a bridge")]
     NotABridge(String),
     /// The kernel refused a change to a network device.
-    #[error("cannot {action} network device {name}: {error}")]
-    Link {
-        /// What was tried, an infinitive.
-        action: &'static str,
-        /// The device.
-        name: String,
-        /// The system's words.
-        error: io::Error,
-    },
+    #[error(transparent)]
+    Link(#[from] LinkError),
     /// xenstore failed.
     #[error(transparent)]
     Store(#[from] xenstore::Error),

@@ -3,8 +3,8 @@
 use std::io;
 
 use nix::libc;
+use vxn_link::{Link, LinkError, LinkFlags, Links};
 
-use super::link::{Link, Links, c};
 use super::{Backend, Error, Result, Store};
 
 /// The largest address that is not a broadcast: a bridge takes the smallest of
@@ -15,7 +15,7 @@ const MAC: [u8; 6] = [0xfe, 0xff, 0xff, 0xff, 0xff, 0xff];
 /// `hotplug-status` is `connected`, for which netback waits before the guest's
 /// interface works. Done already: done again, to the same end.
 pub(super) fn online(backend: &Backend, device: &str, store: &impl Store) -> Result<()> {
-    let links = Links::open().map_err(link_error("ask for", device))?;
+    let links = Links::open().map_err(LinkError::of("ask for", device))?;
     let (name, link) = named(backend, device, store, &links)?;
     let bridge = match text(backend, store, "bridge")? {
         Some(bridge) => Some(find_bridge(&links, &bridge)?),
@@ -39,14 +39,12 @@ pub(super) fn online(backend: &Backend, device: &str, store: &impl Store) -> Res
 
 /// Takes the network device off its bridge. Mostly netback has removed it by now.
 pub(super) fn offline(device: &str) -> Result<()> {
-    let fail = link_error("take down", device);
+    let fail = LinkError::of("take down", device);
     let links = Links::open().map_err(&fail)?;
     let Some(link) = links.find(device).map_err(&fail)? else { return Ok(()) };
-    let no_master = (libc::IFLA_MASTER, &0u32.to_ne_bytes()[..]);
-    let down = (0, libc::IFF_UP as u32);
-    match links.set_flags(link.index, down, &[no_master]) {
+    match links.change(link.index).master(0).down().apply() {
         Err(e) if e.raw_os_error() == Some(libc::ENODEV) => Ok(()),
-        other => other.map_err(fail),
+        other => Ok(other.map_err(fail)?),
     }
 }
 
@@ -58,23 +56,25 @@ fn named(
     links: &Links,
 ) -> Result<(String, Link)> {
     let name = text(backend, store, "vifname")?.unwrap_or_else(|| device.to_owned());
-    let fail = link_error("rename", device);
+    let fail = LinkError::of("rename", device);
     let found = links.find(device).map_err(&fail)?;
     if let (Some(link), true) = (&found, name != device) {
-        let down = (0, libc::IFF_UP as u32);
-        links.set_flags(link.index, down, &[]).map_err(&fail)?;
-        links.set(link.index, &[(libc::IFLA_IFNAME, &c(&name))]).map_err(&fail)?;
+        links.change(link.index).down().apply().map_err(&fail)?;
+        links.change(link.index).name(&name).apply().map_err(&fail)?;
     }
     let found = match found {
         Some(link) => Some(link),
         None => links.find(&name).map_err(&fail)?,
     };
     let missing = || io::Error::from_raw_os_error(libc::ENODEV);
-    found.map(|link| (name, link)).ok_or_else(|| link_error("find", device)(missing()))
+    match found {
+        Some(link) => Ok((name, link)),
+        None => Err(LinkError::of("find", device)(missing()).into()),
+    }
 }
 
 fn find_bridge(links: &Links, name: &str) -> Result<Link> {
-    match links.find(name).map_err(link_error("ask for", name))? {
+    match links.find(name).map_err(LinkError::of("ask for", name))? {
         None => Err(Error::NoBridge(name.to_owned())),
         Some(link) if link.kind != "bridge" => Err(Error::NotABridge(name.to_owned())),
         Some(link) => Ok(link),
@@ -88,23 +88,18 @@ fn set_up(
     mtu: Option<u32>,
     bridge: Option<u32>,
 ) -> Result<()> {
-    links
-        .set(index, &[(libc::IFLA_ADDRESS, &MAC)])
-        .map_err(link_error("set the address of", name))?;
+    let change = || links.change(index);
+    change().address(MAC).apply().map_err(LinkError::of("set the address of", name))?;
     if let Some(mtu) = mtu {
-        links
-            .set(index, &[(libc::IFLA_MTU, &mtu.to_ne_bytes())])
-            .map_err(link_error("set the MTU of", name))?;
+        change().mtu(mtu).apply().map_err(LinkError::of("set the MTU of", name))?;
     }
     if let Some(bridge) = bridge {
-        links
-            .set(index, &[(libc::IFLA_MASTER, &bridge.to_ne_bytes())])
-            .map_err(link_error("add to its bridge", name))?;
+        change().master(bridge).apply().map_err(LinkError::of("add to its bridge", name))?;
     }
     // A port speaks for nobody: no ARP, no multicast of its own.
-    let values = (libc::IFF_UP | libc::IFF_NOARP) as u32;
-    let mask = values | libc::IFF_MULTICAST as u32;
-    links.set_flags(index, (values, mask), &[]).map_err(link_error("take up", name))
+    let on = LinkFlags::Up | LinkFlags::Noarp;
+    let change = change().flags(on, LinkFlags::Multicast);
+    Ok(change.apply().map_err(LinkError::of("take up", name))?)
 }
 
 /// A node of the backend that may be missing, or empty, which is the same.
@@ -122,9 +117,4 @@ fn text(backend: &Backend, store: &impl Store, name: &str) -> Result<Option<Stri
 
 fn nonsense(backend: &Backend, name: &str, value: String) -> Error {
     Error::Nonsense { path: backend.node(name), value }
-}
-
-/// For `map_err`: what was tried, and on which network device.
-fn link_error<'a>(action: &'static str, name: &'a str) -> impl Fn(io::Error) -> Error + use<'a> {
-    move |error| Error::Link { action, name: name.to_owned(), error }
 }

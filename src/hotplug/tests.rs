@@ -6,10 +6,9 @@ use std::fs::File;
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::sync::{Mutex, MutexGuard};
 
-use nix::libc;
 use nix::sched::{CloneFlags, unshare};
+use vxn_link::{LinkFlags, Links};
 
-use super::link::{Attribute, Links, append, c, message};
 use super::*;
 
 /// xenstore as far as a hotplug program sees it.
@@ -284,13 +283,7 @@ fn namespace(test: &str) -> Option<Links> {
     }
     let links = Links::open().unwrap();
     for (name, kind) in [("br0", "bridge"), ("vif7.0", "veth")] {
-        let mut info = Vec::new();
-        append(&mut info, (libc::IFLA_INFO_KIND, kind.as_bytes()));
-        let name = c(name);
-        let attributes: [Attribute<'_>; 2] =
-            [(libc::IFLA_IFNAME, &name), (libc::IFLA_LINKINFO, &info)];
-        let flags = (libc::NLM_F_ACK | libc::NLM_F_CREATE) as u16;
-        if let Err(e) = links.ask(&message(libc::RTM_NEWLINK, flags, 0, (0, 0), &attributes)) {
+        if let Err(e) = links.add(name, kind) {
             eprintln!("SKIPPED: {test}: no {kind}: {e}");
             return None;
         }
@@ -314,7 +307,7 @@ const STATUS: &str = "backend/vif/7/0/hotplug-status";
 fn a_nic_becomes_a_port_of_its_bridge() {
     let Some(links) = namespace("a_nic_becomes_a_port_of_its_bridge") else { return };
     let bridge = links.find("br0").unwrap().unwrap();
-    links.set(bridge.index, &[(libc::IFLA_MTU, &1400u32.to_ne_bytes())]).unwrap();
+    links.change(bridge.index).mtu(1400).apply().unwrap();
     let store = Memory::default();
     let request = nic(&store, &[("bridge", "br0"), ("vifname", "web0")]);
     let lock = Path::new("/no/lock/for/nics");
@@ -325,7 +318,7 @@ fn a_nic_becomes_a_port_of_its_bridge() {
     let port = links.find("web0").unwrap().unwrap();
     assert_eq!((port.master, port.mtu), (bridge.index, 1400));
     assert_eq!(port.address, [0xfe, 0xff, 0xff, 0xff, 0xff, 0xff]);
-    assert_ne!(port.flags & libc::IFF_UP as u32, 0);
+    assert!(port.flags.contains(LinkFlags::Up));
     assert_eq!(store.get(STATUS).unwrap(), "connected");
     assert_eq!(store.get("/local/domain/7/device/vif/0/mtu").unwrap(), "1400");
 

@@ -9,7 +9,7 @@ use std::rc::Rc;
 use super::event::Deaths;
 use super::ffi::RawCtx;
 use super::log::Lines;
-use super::{Code, Error, Result};
+use super::{Code, DomId, Error, Result};
 use crate::xenstore::Xenstore;
 
 const PRIVCMD: &str = "/dev/xen/privcmd";
@@ -57,6 +57,23 @@ impl Ctx {
             code,
             log: self.lines.take(),
         })
+    }
+
+    /// libxl leaves the nodes of a device whose script failed; with them there, the
+    /// device could be attached no more. The caller gets the error of the attachment.
+    pub(super) fn remove_half_attached<T>(
+        &self,
+        attached: &Result<T>,
+        domid: DomId,
+        detach: impl FnOnce(&RawCtx) -> Result<(), Code>,
+    ) {
+        let Err(Error::Libxl { code, .. }) = attached else { return };
+        if *code == Code::DEVICE_EXISTS {
+            return;
+        }
+        if let Err(e) = self.run(format_args!("clean up in domain {domid}"), detach) {
+            tracing::debug!("{e}");
+        }
     }
 }
 

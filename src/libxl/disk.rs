@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Code, Ctx, DomId, Error, Result, ffi};
+use super::{Ctx, DomId, Result, ffi};
 
 /// A disk of a domain (`libxl_device_disk`): raw, served by the kernel's blkback.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -28,23 +28,8 @@ impl Ctx {
         let attached = self.run(format_args!("attach {} to domain {domid}", disk.vdev), |ctx| {
             raw.attach(ctx, domid)
         });
-        match &attached {
-            Err(Error::Libxl { code, .. }) if *code != Code::DEVICE_EXISTS => {
-                self.remove_half_attached(domid, raw);
-            }
-            _ => {}
-        }
+        self.remove_half_attached(&attached, domid, |ctx| raw.detach(ctx, domid));
         attached
-    }
-
-    /// libxl leaves the nodes of a disk whose script failed; with them there, the
-    /// disk could be attached no more. The caller gets the error of the attachment.
-    fn remove_half_attached(&self, domid: DomId, raw: ffi::RawDisk) {
-        let removed =
-            self.run(format_args!("clean up in domain {domid}"), |ctx| raw.detach(ctx, domid));
-        if let Err(e) = removed {
-            tracing::debug!("{e}");
-        }
     }
 
     /// Detaches the disk that the domain calls `vdev` (`libxl_device_disk_remove`).

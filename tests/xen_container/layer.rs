@@ -14,7 +14,7 @@ fn writes_survive_stop_and_start_and_end_with_rm() {
     let sum = host.ok(["logs", "disk"]);
     let again = host.ok(["start", "-a", "disk"]);
     assert_eq!(again, format!("kept\n-rw-r-----\n{sum}"));
-    let disk = host.field("disk", "{Xen.LayerDisk}");
+    let disk = host.field("disk", "{{.Xen.LayerDisk}}");
     let blocks = host.dom0.run(["stat", "-c", "%s %b", &disk]).unwrap().text();
     let (size, blocks) = blocks.split_once(' ').unwrap();
     assert_eq!(size, "10737418240");
@@ -29,7 +29,7 @@ fn a_container_of_which_the_monitor_is_killed_keeps_what_was_synced() {
     let Some(host) = host() else { return };
     host.start("cut", [], "echo safe >/safe; sync; echo synced; exec sleep 1000");
     host.wait_for("cut", "synced");
-    let pid = host.field("cut", "{State.Pid}");
+    let pid = host.field("cut", "{{.State.Pid}}");
     host.dom0.run(["kill", "-KILL", &pid]).unwrap().success().unwrap();
     assert_eq!(host.ok(["ps", "-q"]), "");
     host.ok(["rename", "cut", "back"]);

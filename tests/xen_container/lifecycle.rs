@@ -9,17 +9,20 @@ fn a_container_is_created_started_stopped_and_started_again() {
     assert_eq!(id.len(), 64, "{id}");
     assert_eq!(host.ok(["ps", "-q"]), "");
     assert_eq!(
-        host.ok(["ps", "-a", "--format", "{ID} {Names} {Status}"]),
+        host.ok(["ps", "-a", "--format", "{{.ID}} {{.Names}} {{.Status}}"]),
         format!("{} web Created", &id[..12])
     );
     assert_eq!(host.ok(["start", "web"]), "web");
     host.wait_for("web", "ready");
     assert_eq!(host.ok(["start", &id[..12]]), id[..12], "one that runs is left alone");
-    assert_eq!(host.field("web", "{State.Status} {State.Running} {Name}"), "running true /web");
-    let domain = host.dom0.run(["xl", "domname", &host.field("web", "{Xen.DomId}")]).unwrap();
+    assert_eq!(
+        host.field("web", "{{.State.Status}} {{.State.Running}} {{.Name}}"),
+        "running true /web"
+    );
+    let domain = host.dom0.run(["xl", "domname", &host.field("web", "{{.Xen.DomId}}")]).unwrap();
     assert_eq!(domain.text(), "web");
     assert_eq!(host.ok(["stop", "web"]), "web");
-    assert_eq!(host.field("web", "{State.Status} {State.ExitCode}"), "exited 5");
+    assert_eq!(host.field("web", "{{.State.Status}} {{.State.ExitCode}}"), "exited 5");
     assert_eq!(host.ok(["wait", "web"]), "5");
     assert_eq!(host.ok(["stop", "web"]), "web", "one that has ended is stopped");
     host.ok(["restart", "web"]);
@@ -35,11 +38,11 @@ fn what_does_not_stop_is_killed_and_what_is_killed_has_ended() {
     host.start("deaf", [], deaf);
     host.wait_for("deaf", "ready");
     host.ok(["stop", "-t", "2", "deaf"]);
-    assert_eq!(host.field("deaf", "{State.ExitCode}"), "137");
+    assert_eq!(host.field("deaf", "{{.State.ExitCode}}"), "137");
     assert!(host.ok(["logs", "deaf"]).contains("no"), "it was asked first");
     host.ok(["start", "deaf"]);
     host.ok(["kill", "deaf"]);
-    assert_eq!(host.field("deaf", "{State.Status} {State.ExitCode}"), "exited 137");
+    assert_eq!(host.field("deaf", "{{.State.Status}} {{.State.ExitCode}}"), "exited 137");
     host.fails(1, "not running", ["kill", "deaf"]);
     host.clean(["deaf"]);
 }
@@ -68,7 +71,7 @@ fn a_name_is_held_until_the_container_is_removed() {
     host.fails(125, "already in use", ["run", "--name", "one", BUSYBOX, "true"]);
     host.ok(["rename", "one", "two"]);
     host.fails(1, "no such container", ["inspect", "one"]);
-    assert_eq!(host.field("two", "{Id}"), id);
+    assert_eq!(host.field("two", "{{.Id}}"), id);
     let second = host.ok(create);
     host.fails(1, "already in use", ["rename", "one", "two"]);
     host.fails(1, "no such container", ["rm", "three"]);
@@ -81,7 +84,7 @@ fn rename_reaches_the_domain() {
     let Some(host) = host() else { return };
     host.start("before", [], PATIENT);
     host.ok(["rename", "before", "after"]);
-    let domain = host.dom0.run(["xl", "domname", &host.field("after", "{Xen.DomId}")]).unwrap();
+    let domain = host.dom0.run(["xl", "domname", &host.field("after", "{{.Xen.DomId}}")]).unwrap();
     assert_eq!(domain.text(), "after");
     host.clean(["after"]);
 }
@@ -91,7 +94,7 @@ fn a_paused_container_stands_still() {
     let Some(host) = host() else { return };
     host.start("still", [], PATIENT);
     host.ok(["pause", "still"]);
-    assert!(host.ok(["ps", "--format", "{Status}"]).ends_with("(Paused)"));
+    assert!(host.ok(["ps", "--format", "{{.Status}}"]).ends_with("(Paused)"));
     host.fails(1, "already paused", ["pause", "still"]);
     host.fails(1, "unpause it first", ["exec", "still", "true"]);
     let paused = host.dom0.shell("xl list still | tail -1").unwrap().text();
@@ -100,7 +103,7 @@ fn a_paused_container_stands_still() {
     host.ok(["exec", "still", "true"]);
     host.ok(["pause", "still"]);
     host.ok(["stop", "still"]);
-    assert_eq!(host.field("still", "{State.ExitCode}"), "5", "a paused one hears its signal");
+    assert_eq!(host.field("still", "{{.State.ExitCode}}"), "5", "a paused one hears its signal");
     host.clean(["still"]);
 }
 
@@ -110,12 +113,12 @@ fn restarts_are_counted_and_end() {
     let script = "echo life >>/lives; wc -l </lives; exit 3";
     host.start("again", ["--restart", "on-failure:2"], script);
     host.ok(["wait", "again"]);
-    assert_eq!(host.field("again", "{State.ExitCode} {RestartCount}"), "3 2");
+    assert_eq!(host.field("again", "{{.State.ExitCode}} {{.RestartCount}}"), "3 2");
     assert_eq!(host.ok(["logs", "again"]), "1\n2\n3");
     host.start("always", ["--restart", "always"], "echo life; sleep 1");
     host.wait_for("always", "life\nlife");
     host.ok(["stop", "always"]);
-    assert_eq!(host.field("always", "{State.Status}"), "exited");
+    assert_eq!(host.field("always", "{{.State.Status}}"), "exited");
     host.clean(["again", "always"]);
 }
 
@@ -131,15 +134,15 @@ fn ps_shows_what_it_is_asked_for() {
     assert!(lines[0].starts_with("CONTAINER ID   IMAGE"), "{table}");
     assert!(lines[1].ends_with("new") && lines[2].contains("Exited (1)"), "{table}");
     assert_eq!(lines.len(), 4, "{table}");
-    let names = |filter| host.ok(["ps", "-f", filter, "--format", "{Names}"]);
+    let names = |filter| host.ok(["ps", "-f", filter, "--format", "{{.Names}}"]);
     assert_eq!(names("exited=0"), "good");
     assert_eq!(names("status=exited"), "bad\ngood");
     assert_eq!(names("status=created"), "new");
-    assert_eq!(host.ok(["ps", "-l", "--format", "{State}"]), "created");
+    assert_eq!(host.ok(["ps", "-l", "--format", "{{.State}}"]), "created");
     let json = host.ok(["ps", "-a", "--json", "-f", "name=bad"]);
     assert!(json.contains(r#""Names":"bad""#) && json.lines().count() == 1, "{json}");
     assert_eq!(host.ok(["ps", "-aq", "--no-trunc", "-n", "1"]).len(), 64);
-    host.fails(1, "Names", ["ps", "-a", "--format", "{Nmae}"]);
+    host.fails(1, "Names", ["ps", "-a", "--format", "{{.Nmae}}"]);
     host.clean(["good", "bad", "new"]);
 }
 
@@ -162,7 +165,7 @@ fn what_a_boot_brings_back_is_what_the_policies_say() {
     host.start("plain", [], PATIENT);
     host.ok(["stop", "stopped"]);
     // What a boot does to live state.
-    let script = "kill -KILL $(vxn inspect --format '{State.Pid}' stays plain); vxn info";
+    let script = "kill -KILL $(vxn inspect --format '{{.State.Pid}}' stays plain); vxn info";
     host.dom0.shell(script).unwrap().success().unwrap();
     assert_eq!(host.ok(["start", "--all-restartable"]), "stays");
     host.clean(["stays", "stopped", "plain"]);

@@ -47,7 +47,7 @@ fn a_flood_is_bounded_on_disk_and_does_not_stop_the_guest() {
     host.start("flood", flags, "yes | head -c 20000000; echo; echo end");
     assert_eq!(host.ok(["wait", "flood"]), "0");
     assert_eq!(host.ok(["logs", "--tail", "1", "flood"]), "end");
-    let log = host.field("flood", "{LogPath}");
+    let log = host.field("flood", "{{.LogPath}}");
     let kept = format!("d=$(dirname {log}); ls $d | wc -l; du -sb $d | cut -f1");
     let text = host.dom0.shell(&kept).unwrap().text();
     let (files, bytes) = text.split_once('\n').unwrap();

@@ -37,7 +37,7 @@ fn a_terminal_is_left_and_entered_again() {
     pty.expect("word=kept").unwrap();
     pty.send("\x10\x11").unwrap();
     assert_eq!(pty.wait().unwrap(), 0);
-    assert_eq!(host.field("stay", "{State.Status}"), "running");
+    assert_eq!(host.field("stay", "{{.State.Status}}"), "running");
     let mut pty = host.vxn(["attach", "--detach-keys", "ctrl-a,d", "stay"]).spawn_pty().unwrap();
     pty.send("echo $word again\r").unwrap();
     pty.expect("kept again").unwrap();
@@ -56,7 +56,7 @@ fn the_terminal_is_put_back() {
     let Some(host) = host() else { return };
     // `stty -g` before and after, in one terminal, the container killed between.
     let script = format!(
-        "before=$(stty -g); vxn run -it --rm -m 160M --name lost {BUSYBOX} sh -c 'echo up; sleep 1000'; \
+        "before=$(stty -g); vxn run -it --rm -m 160M --name lost {{.BUSYBOX}} sh -c 'echo up; sleep 1000'; \
          code=$?; [ \"$(stty -g)\" = \"$before\" ] && echo restored $code"
     );
     let pty = host.dom0.command(["sh", "-c", &script]).timeout(PATIENCE).spawn_pty().unwrap();

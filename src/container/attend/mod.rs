@@ -10,9 +10,10 @@ mod requests;
 
 use std::collections::BTreeMap;
 use std::io;
-use std::os::fd::{AsFd, AsRawFd};
+use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
+use nix::poll::PollFlags;
 use nix::sys::signal::Signal;
 use vxn_proto::{ExitStatus, ProcessId, StreamKind, WindowSize};
 
@@ -155,24 +156,24 @@ impl<'a> Attendance<'a> {
         let timeout = if busy { Some(Duration::ZERO) } else { self.until().map(left) };
         let console = self.console.as_fd().unwrap_or(self.mailbox.as_fd());
         let ours = [self.channel.as_fd(), self.desk.signals.as_fd(), self.mailbox.as_fd(), console];
-        let entry = |fd: i32| libc::pollfd { fd, events: libc::POLLIN, revents: 0 };
-        let mut fds = ours.map(|fd| entry(fd.as_raw_fd())).to_vec();
-        let clients = fds.len();
-        self.desk.clients.interest(&mut fds);
-        self.ctx.poll_any(&mut fds, timeout)?;
-        let ready = |n: usize| fds[n].revents != 0;
-        if ready(0) {
+        let mut fds = ours.map(|fd| (fd, PollFlags::POLLIN)).to_vec();
+        fds.extend(self.desk.clients.interest());
+        let ready = self.ctx.poll_each(&fds, timeout)?;
+        let ready = |n: usize| !ready[n].is_empty();
+        let called = (ours.len()..fds.len()).any(ready);
+        let [channel, signals, console] = [0, 1, 3].map(ready);
+        if channel {
             self.channel.acknowledge()?;
         }
-        if ready(3) {
+        if console {
             self.console.drain();
         }
-        if ready(1) {
+        if signals {
             while let Some(info) = self.desk.signals.read_signal()? {
                 self.signal(info.ssi_signo as u8)?;
             }
         }
-        Ok(fds[clients..].iter().any(|fd| fd.revents != 0))
+        Ok(called)
     }
 
     /// The first moment at which something is to be done without a cause.

@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::io::{self, Read, Write};
-use std::os::fd::{AsFd, AsRawFd};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
 use std::{fs, mem};
 
+use nix::poll::PollFlags;
 use nix::sys::socket::{getsockopt, sockopt::PeerCredentials};
 use vxn_proto::{Decoder, Frame, ReceiveWindow, StreamId, StreamKind};
 
@@ -71,14 +72,15 @@ impl Clients {
         Ok(id)
     }
 
-    /// Appends what to poll for.
-    pub fn interest(&self, fds: &mut Vec<libc::pollfd>) {
-        let entry = |fd: i32, events| libc::pollfd { fd, events, revents: 0 };
-        fds.push(entry(self.listener.as_raw_fd(), libc::POLLIN));
-        for client in self.all.values() {
-            let write = if client.outbox.is_empty() { 0 } else { libc::POLLOUT };
-            fds.push(entry(client.stream.as_raw_fd(), libc::POLLIN | write));
-        }
+    /// What to poll for.
+    pub fn interest(&self) -> Vec<(BorrowedFd<'_>, PollFlags)> {
+        let client = |client: &'_ Client| {
+            let idle = client.outbox.is_empty();
+            if idle { PollFlags::POLLIN } else { PollFlags::POLLIN | PollFlags::POLLOUT }
+        };
+        let listener = (self.listener.as_fd(), PollFlags::POLLIN);
+        let clients = self.all.values().map(|c| (c.stream.as_fd(), client(c)));
+        std::iter::once(listener).chain(clients).collect()
     }
 
     /// Takes what has come, and who has come.

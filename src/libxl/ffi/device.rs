@@ -131,6 +131,11 @@ impl RawNic {
         u32::try_from(self.0.devid).map_err(|_| Code::FAIL)
     }
 
+    /// Whether libxl has chosen a number, and may have written nodes.
+    pub fn is_numbered(&self) -> bool {
+        self.0.devid >= 0
+    }
+
     pub fn detach(mut self, ctx: &RawCtx, domid: DomId) -> Result<(), Code> {
         // SAFETY: the interface lives until this synchronous call is over.
         check(unsafe { libxl_device_nic_remove(ctx.as_ptr(), domid.0, &mut self.0, ptr::null()) })
