@@ -6,6 +6,8 @@ pub mod domain_config;
 mod failure;
 mod info;
 mod monitor;
+mod network;
+mod network_flags;
 mod run;
 
 use std::process::ExitCode;
@@ -35,6 +37,8 @@ enum Command {
     Run(Box<run::RunArgs>),
     /// Drive domains directly, as xl does.
     Domain(domain::DomainArgs),
+    /// Manage the networks that containers are on.
+    Network(network::NetworkArgs),
     Check(check::CheckArgs),
     Info(info::InfoArgs),
     #[command(hide = true)]
@@ -46,7 +50,7 @@ impl Command {
     fn failure_code(&self) -> u8 {
         match self {
             Command::Run(_) | Command::Monitor(_) => ENGINE_FAILED,
-            Command::Domain(_) | Command::Check(_) | Command::Info(_) => 1,
+            Command::Domain(_) | Command::Network(_) | Command::Check(_) | Command::Info(_) => 1,
         }
     }
 }
@@ -74,6 +78,7 @@ fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
     match command {
         Command::Run(args) => run::run(*args, &settings),
         Command::Domain(args) => domain::run(args, &settings),
+        Command::Network(args) => network::run(args, &settings),
         Command::Check(args) => check::run(&args, &settings),
         Command::Info(args) => info::run(&args, &settings),
         Command::Monitor(args) => monitor::run(&args),

@@ -12,6 +12,7 @@ use clap::Args;
 use vxn_proto::FileSystem;
 
 use super::failure::{Failure, Hint};
+use super::network_flags::NetworkFlags;
 use crate::config::{Memory, Settings, TypeChoice};
 use crate::container::plan::{self, Kernel, Plan, ProcessRequest, RootDisk};
 use crate::container::{ContainerId, Name, front};
@@ -22,9 +23,12 @@ use crate::libxl::Uuid;
 /// Flags and words of `vxn run`.
 #[derive(Debug, Args)]
 #[command(
+    // As docker has it: the last of a repeated flag counts.
+    args_override_self = true,
     override_usage = "vxn run [OPTIONS] IMAGE [COMMAND] [ARG]...",
     after_help = "Examples:\n  vxn run --rm alpine echo hello\n  \
                   echo text | vxn run --rm -i oci:./busybox cat\n  \
+                  vxn run --rm -p 8080:80 --name web nginx\n  \
                   vxn run --rm -m 512M --cpus 2 -e LANG=C --type pv debian make -j2"
 )]
 pub struct RunArgs {
@@ -73,9 +77,8 @@ pub struct RunArgs {
     /// Kill the container after this many seconds.
     #[arg(long, value_name = "SECONDS", value_parser = seconds)]
     timeout: Option<Duration>,
-    /// Network of the container: only "none" works today.
-    #[arg(long, value_name = "NETWORK", default_value = "none", value_parser = ["none"])]
-    network: String,
+    #[command(flatten)]
+    network: NetworkFlags,
     /// Demand HTTPS and a valid certificate of the registry.
     #[arg(long, value_name = "BOOL", default_value_t = true, action = clap::ArgAction::Set)]
     tls_verify: bool,
@@ -141,6 +144,9 @@ fn make_plan(args: RunArgs, settings: &Settings) -> anyhow::Result<Plan> {
         ..PullOptions::default()
     };
     let image = image(&reference, root, &pull)?;
+    let networks = settings.networks();
+    let exposed = image.config.config().as_ref().and_then(|c| c.exposed_ports().clone());
+    let network = args.network.spec(&exposed.unwrap_or_default(), &networks)?;
     let kernel = guest_kernel(settings)?;
     let initramfs = present(
         &settings.initramfs.value,
@@ -171,6 +177,8 @@ fn make_plan(args: RunArgs, settings: &Settings) -> anyhow::Result<Plan> {
         hotplug,
         root_disk: root_disk(image),
         hostname,
+        network,
+        networks,
         timeout: args.timeout,
         boot_timeout: Duration::from_secs(settings.boot_timeout.value),
         run: settings.run.value.clone(),

@@ -9,6 +9,7 @@ pub mod front;
 mod id;
 pub mod journal;
 pub mod monitor;
+pub mod network;
 pub mod plan;
 pub mod reap;
 pub mod report;

@@ -15,6 +15,10 @@ const GUEST_TARGET: &str = "x86_64-unknown-linux-gnu";
 const GUEST_FLAGS: (&str, &str) =
     ("CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUSTFLAGS", "-C target-feature=+crt-static");
 
+/// Settings of the Dom0s of tests. Under emulation, on a machine that does other
+/// work too, eight guests that boot at once need minutes.
+const SETTINGS: &str = "boot_timeout = 360\n";
+
 /// The programs of this tree, as cargo left them.
 #[derive(Debug, Clone)]
 pub struct Programs {
@@ -54,13 +58,16 @@ pub struct Install {
 }
 
 impl Install {
-    /// Lays out `programs`, and an initramfs for the kernel of `image`.
+    /// Lays out `programs`, an initramfs for the kernel of `image`, and settings.
     pub fn new(programs: &Programs, image: &Dom0Image) -> Result<Self> {
         let dir = TempDir::with_prefix("vxn-install-")?;
         let lib = dir.path().join("usr/lib/vxn");
         fs::create_dir_all(&lib)?;
         copy(&programs.vxn, &dir.path().join("usr/bin"))?;
         copy(&programs.hotplug, &lib)?;
+        let etc = dir.path().join("etc/vxn");
+        fs::create_dir_all(&etc)?;
+        fs::write(etc.join("vxn.toml"), SETTINGS)?;
         let initramfs = lib.join("initramfs.cpio");
         initramfs::build(&programs.init, Some(&image.modules()?), &initramfs)
             .context("the initramfs cannot be made")?;
