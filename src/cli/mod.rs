@@ -10,6 +10,8 @@ mod format;
 mod image;
 mod info;
 mod monitor;
+mod network;
+mod network_flags;
 mod run;
 mod vconfig;
 
@@ -42,6 +44,8 @@ enum Command {
     /// Drive domains directly, as xl does.
     Domain(domain::DomainArgs),
     Backend(backend::BackendArgs),
+    /// Manage the networks that containers are on.
+    Network(network::NetworkArgs),
     Check(check::CheckArgs),
     Info(info::InfoArgs),
     #[command(flatten)]
@@ -61,6 +65,7 @@ impl Command {
             Command::Run(_) | Command::Monitor(_) => ENGINE_FAILED,
             Command::Backend(_)
             | Command::Domain(_)
+            | Command::Network(_)
             | Command::Check(_)
             | Command::Info(_)
             | Command::Image(_)
@@ -101,6 +106,7 @@ fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
         Command::Run(args) => run::run(*args, &settings),
         Command::Domain(args) => domain::run(args, &settings),
         Command::Backend(args) => backend::run(args, &settings),
+        Command::Network(args) => network::run(args, &settings),
         Command::Check(args) => check::run(&args, &settings),
         Command::Info(args) => info::run(&args, &settings),
         Command::Image(verb) => image::run(verb, &settings),

@@ -13,6 +13,7 @@ use vxn_proto::FileSystem;
 
 use super::failure::{Failure, Hint};
 use super::image::{PullFlags, obtain};
+use super::network_flags::NetworkFlags;
 use crate::config::{Memory, Settings, TypeChoice};
 use crate::container::plan::{self, Kernel, Plan, ProcessRequest, RootDisk};
 use crate::container::{ContainerId, Name, front};
@@ -28,6 +29,7 @@ use crate::libxl::Uuid;
     override_usage = "vxn run [OPTIONS] IMAGE [COMMAND] [ARG]...",
     after_help = "Examples:\n  vxn run --rm alpine echo hello\n  \
                   echo text | vxn run --rm -i oci:./busybox cat\n  \
+                  vxn run --rm -p 8080:80 --name web nginx\n  \
                   vxn run --rm -m 512M --cpus 2 -e LANG=C --type pv debian make -j2"
 )]
 pub struct RunArgs {
@@ -76,9 +78,8 @@ pub struct RunArgs {
     /// Kill the container after this many seconds.
     #[arg(long, value_name = "SECONDS", value_parser = seconds)]
     timeout: Option<Duration>,
-    /// Network of the container: only "none" works today.
-    #[arg(long, value_name = "NETWORK", default_value = "none", value_parser = ["none"])]
-    network: String,
+    #[command(flatten)]
+    network: NetworkFlags,
     #[command(flatten)]
     pull: PullFlags,
     /// Image, then the command and its arguments.
@@ -135,6 +136,9 @@ fn make_plan(args: RunArgs, settings: &Settings) -> anyhow::Result<Plan> {
     let reference = words.next().unwrap_or_default();
     let text = reference.to_str().with_context(|| format!("{reference:?} is not an image"))?;
     let image = obtain(text, &args.pull, settings)?;
+    let networks = settings.networks();
+    let exposed = image.config.config().as_ref().and_then(|c| c.exposed_ports().clone());
+    let network = args.network.spec(&exposed.unwrap_or_default(), &networks)?;
     let kernel = guest_kernel(settings)?;
     let initramfs = present(
         &settings.initramfs.value,
@@ -166,6 +170,8 @@ fn make_plan(args: RunArgs, settings: &Settings) -> anyhow::Result<Plan> {
         image: image.digest,
         root_disk: root_disk(image),
         hostname,
+        network,
+        networks,
         timeout: args.timeout,
         boot_timeout: Duration::from_secs(settings.boot_timeout.value),
         run: settings.run.value.clone(),

@@ -14,10 +14,11 @@ use vxn_proto::{
 
 use super::console::ConsoleLog;
 use super::id::random_bytes;
+use super::network::Connection;
 use super::plan::Plan;
 use super::report::{ENGINE_FAILED, KILLED, NOT_EXECUTABLE, NOT_FOUND, Report};
 use super::streams::{Input, Mailbox, Output, Progress};
-use crate::guest::{self, Channel, Event, Rest, Session};
+use crate::guest::{self, Channel, Event, Guest, Rest, Session};
 use crate::libxl::{Ctx, DomId, EventKind};
 
 /// How long a guest that has closed its channel may take to go down, and one
@@ -37,6 +38,9 @@ pub enum Error {
     /// The channel, a pty or the poll itself failed.
     #[error("cannot talk to the guest: {0}")]
     Io(#[from] io::Error),
+    /// The leases cannot be read.
+    #[error(transparent)]
+    Network(#[from] crate::network::Error),
     /// libxl failed.
     #[error(transparent)]
     Libxl(#[from] crate::libxl::Error),
@@ -76,6 +80,9 @@ pub struct Attendance<'a> {
     plan: &'a Plan,
     ctx: &'a Ctx,
     domid: DomId,
+    connection: &'a Connection<'a>,
+    /// What the guest knows of the network.
+    told: vxn_proto::Network,
     channel: Channel,
     session: Session,
     console: ConsoleLog,
@@ -100,6 +107,7 @@ impl<'a> Attendance<'a> {
         plan: &'a Plan,
         ctx: &'a Ctx,
         domid: DomId,
+        connection: &'a Connection<'a>,
         channel: Channel,
         console: ConsoleLog,
     ) -> io::Result<Attendance<'a>> {
@@ -118,6 +126,8 @@ impl<'a> Attendance<'a> {
             plan,
             ctx,
             domid,
+            connection,
+            told: vxn_proto::Network::default(),
             channel,
             session,
             console,
@@ -165,14 +175,20 @@ impl<'a> Attendance<'a> {
     fn wait(&mut self, inlets: &Inlets<'_>, busy: bool) -> Result<(), Error> {
         let timeout = if busy { Some(Duration::ZERO) } else { self.until().map(left) };
         let console = self.console.as_fd().unwrap_or(self.mailbox.as_fd());
+        let others = self.connection.changes().unwrap_or(self.mailbox.as_fd());
         let fds = [
             self.channel.as_fd(),
             inlets.front,
             inlets.signals.as_fd(),
             self.mailbox.as_fd(),
             console,
+            others,
         ];
-        let [channel, front, signals, _, console] = self.ctx.poll(fds, timeout)?;
+        let [channel, front, signals, _, console, others] = self.ctx.poll(fds, timeout)?;
+        if others {
+            self.connection.note_changes();
+            self.tell_network()?;
+        }
         if channel {
             self.channel.acknowledge()?;
         }
@@ -327,7 +343,22 @@ impl<'a> Attendance<'a> {
             hostname,
             root: self.plan.root(),
         })?;
+        self.tell_network()?;
         self.process = Some(self.session.start(self.plan.process.clone())?);
+        Ok(())
+    }
+
+    /// Tells the guest of its network, if it does not know all of it.
+    fn tell_network(&mut self) -> Result<(), Error> {
+        // Before that it cannot listen; it is told when it greets.
+        if self.session.guest() < Guest::Configuring {
+            return Ok(());
+        }
+        let network = self.connection.guest()?;
+        if network != self.told {
+            self.session.network(network.clone())?;
+            self.told = network;
+        }
         Ok(())
     }
 

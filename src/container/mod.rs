@@ -11,6 +11,7 @@ mod id;
 pub mod images;
 pub mod journal;
 pub mod monitor;
+pub mod network;
 pub mod plan;
 pub mod reap;
 pub mod report;

@@ -17,10 +17,12 @@ use nix::sys::signalfd::{SfdFlags, SignalFd};
 use super::attend::{Attendance, Inlets};
 use super::console::ConsoleLog;
 use super::journal::{self, Journal, Record};
+use super::network::Connection;
 use super::plan::{self, Plan};
 use super::report::{self, ENGINE_FAILED, Report};
 use crate::guest::Channel;
 use crate::libxl::{self, Ctx, DomId};
+use crate::network;
 
 /// Signals that are passed on to the process.
 pub const FORWARDED: [Signal; 6] = [
@@ -49,6 +51,9 @@ pub enum Error {
     /// What was asked for is impossible here.
     #[error(transparent)]
     Plan(#[from] plan::Error),
+    /// The network.
+    #[error(transparent)]
+    Network(#[from] network::Error),
     /// libxl.
     #[error(transparent)]
     Libxl(#[from] libxl::Error),
@@ -69,6 +74,7 @@ impl Error {
     fn hint(&self) -> Option<String> {
         match self {
             Error::Plan(e) => Some(e.hint().to_owned()),
+            Error::Network(e) => e.hint(),
             Error::Libxl(e) => e.hint().map(str::to_owned),
             Error::Channel(_) => Some(
                 "`modprobe xen-gntalloc xen-evtchn`; `vxn check` says what else is missing".into(),
@@ -117,7 +123,7 @@ fn run(plan: &Plan, link: &UnixStream) -> Result<Report, Error> {
         monitor: std::process::id(),
         image: Some(plan.image),
     })?;
-    let result = with_domain(plan, &Inlets { front: link.as_fd(), signals: &signals });
+    let result = with_network(plan, &Inlets { front: link.as_fd(), signals: &signals });
     match result {
         // The entry stays: what could not be destroyed is the next command's.
         Err(Leftover(e)) => Err(e),
@@ -131,16 +137,32 @@ fn run(plan: &Plan, link: &UnixStream) -> Result<Report, Error> {
 /// The DomU could not be destroyed.
 struct Leftover(Error);
 
-fn with_domain(plan: &Plan, inlets: &Inlets<'_>) -> Result<Result<Report, Error>, Leftover> {
+/// On the network for as long as the DomU is there.
+fn with_network(plan: &Plan, inlets: &Inlets<'_>) -> Result<Result<Report, Error>, Leftover> {
+    let Plan { id, networks, network, hostname, .. } = plan;
+    let connection = match Connection::open(networks, network, id, plan.domain_name(), hostname) {
+        Ok(connection) => connection,
+        Err(e) => return Ok(Err(e.into())),
+    };
+    let result = with_domain(plan, &connection, inlets)?;
+    connection.close().map_err(|e| Leftover(e.into()))?;
+    Ok(result)
+}
+
+fn with_domain(
+    plan: &Plan,
+    connection: &Connection<'_>,
+    inlets: &Inlets<'_>,
+) -> Result<Result<Report, Error>, Leftover> {
     let created = Ctx::open().map_err(Error::from).and_then(|ctx| {
-        let domid = create(&ctx, plan)?;
+        let domid = create(&ctx, plan, connection)?;
         Ok((ctx, domid))
     });
     let (ctx, domid) = match created {
         Ok(created) => created,
         Err(e) => return Ok(Err(e)),
     };
-    let result = attend(&ctx, plan, domid, inlets);
+    let result = attend(&ctx, plan, domid, connection, inlets);
     match ctx.destroy(domid) {
         Ok(()) => Ok(result),
         Err(e) => Err(Leftover(e.into())),
@@ -148,19 +170,25 @@ fn with_domain(plan: &Plan, inlets: &Inlets<'_>) -> Result<Result<Report, Error>
 }
 
 /// Creates the DomU, paused.
-fn create(ctx: &Ctx, plan: &Plan) -> Result<DomId, Error> {
-    let config = plan.domain(&ctx.host()?)?;
+fn create(ctx: &Ctx, plan: &Plan, connection: &Connection<'_>) -> Result<DomId, Error> {
+    let config = plan.domain(&ctx.host()?, connection.nics(&plan.hotplug))?;
     ctx.check_memory(&config)?;
     Ok(ctx.create_paused(&config)?)
 }
 
 /// Brings the DomU to life and stays with it to the end.
-fn attend(ctx: &Ctx, plan: &Plan, domid: DomId, inlets: &Inlets<'_>) -> Result<Report, Error> {
+fn attend(
+    ctx: &Ctx,
+    plan: &Plan,
+    domid: DomId,
+    connection: &Connection<'_>,
+    inlets: &Inlets<'_>,
+) -> Result<Report, Error> {
     let channel = Channel::serve(domid.0)?;
     let tty = ctx.console_tty(domid)?;
     let console = ConsoleLog::open(&tty).map_err(io_error("the DomU's console"))?;
     let _death = ctx.watch_death(domid)?;
-    let attendance = Attendance::new(plan, ctx, domid, channel, console)
+    let attendance = Attendance::new(plan, ctx, domid, connection, channel, console)
         .map_err(io_error("the streams of the container"))?;
     ctx.unpause(domid)?;
     Ok(attendance.run(inlets))

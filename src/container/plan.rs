@@ -8,10 +8,12 @@ use oci_spec::image::Config as ImageConfig;
 use serde::{Deserialize, Serialize};
 use vxn_proto::{FileSystem, ProcessSpec, Root, Writable};
 
+use super::network::NetworkSpec;
 use super::{ContainerId, Name};
 use crate::config::TypeChoice;
 use crate::image::Digest;
-use crate::libxl::{Action, Disk, DomainConfig, GuestType, HostInfo, Uuid};
+use crate::libxl::{Action, Disk, DomainConfig, GuestType, HostInfo, Nic, Uuid};
+use crate::network::Networks;
 
 /// docker's search path for images that set none.
 const DEFAULT_PATH: &[u8] = b"/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
@@ -178,6 +180,10 @@ pub struct Plan {
     pub hostname: String,
     /// The process.
     pub process: ProcessSpec,
+    /// Its network.
+    pub network: NetworkSpec,
+    /// The networks that there are.
+    pub networks: Networks,
     /// How long the process may run.
     pub timeout: Option<Duration>,
     /// How long the DomU may take to its hello.
@@ -201,11 +207,11 @@ impl Plan {
         }
     }
 
-    /// The DomU.
+    /// The DomU, with these vifs.
     ///
     /// # Errors
     /// [`Error::GuestType`] when host and kernel do not allow the wanted type.
-    pub fn domain(&self, host: &HostInfo) -> Result<DomainConfig, Error> {
+    pub fn domain(&self, host: &HostInfo, nics: Vec<Nic>) -> Result<DomainConfig, Error> {
         Ok(DomainConfig {
             name: self.domain_name().to_owned(),
             uuid: self.uuid,
@@ -222,7 +228,7 @@ impl Plan {
                 script: Some(self.hotplug.clone()),
             }],
             xsdata: vec![("vxn/container".to_owned(), self.id.to_string())],
-            nics: Vec::new(),
+            nics,
             on_poweroff: Action::Destroy,
             on_reboot: Action::Destroy,
             on_crash: Action::Destroy,
@@ -264,9 +270,12 @@ const COMMAND_LINE: &str = "console=hvc0 quiet loglevel=4 panic=-1 \
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use oci_spec::image::ConfigBuilder;
 
     use super::*;
+    use crate::network::Defaults;
 
     fn image() -> ImageConfig {
         let strings = |list: &[&str]| list.iter().map(|s| (*s).to_owned()).collect::<Vec<_>>();
@@ -354,6 +363,8 @@ mod tests {
             hostname: id.short().to_owned(),
             id,
             process: process(request(&[b"true"]), None, "h").unwrap(),
+            network: NetworkSpec::default(),
+            networks: Networks::new(Path::new("/r"), Path::new("/run/vxn"), Defaults::default()),
             timeout: None,
             boot_timeout: Duration::from_secs(1),
             run: "/run/vxn".into(),
@@ -367,7 +378,10 @@ mod tests {
         let full = host(true, true, true);
         let no_hap = host(true, false, true);
         let pick = |choice, pv, pvh, host: &HostInfo| {
-            plan(choice, pv, pvh).domain(host).map(|d| d.guest_type).map_err(|e| e.to_string())
+            plan(choice, pv, pvh)
+                .domain(host, Vec::new())
+                .map(|d| d.guest_type)
+                .map_err(|e| e.to_string())
         };
         assert_eq!(pick(Auto, true, true, &full), Ok(GuestType::Pvh));
         assert_eq!(pick(Auto, true, false, &full), Ok(GuestType::Pv));

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use super::journal::{self, Journal};
+use super::network;
 use crate::hotplug;
 use crate::image::Store;
 use crate::libxl::{self, Ctx};
@@ -21,6 +22,9 @@ pub enum Error {
     /// xenstored does not answer.
     #[error(transparent)]
     Xenstore(#[from] xenstore::Error),
+    /// Leases cannot be taken back.
+    #[error(transparent)]
+    Network(#[from] crate::network::Error),
     /// Loop devices cannot be looked through.
     #[error(transparent)]
     Hotplug(#[from] hotplug::Error),
@@ -51,7 +55,10 @@ pub fn abandoned(run: &Path) -> Result<usize, Error> {
     }
     hotplug::reap_loops(&Xenstore::open()?, Path::new(hotplug::LOCK))?;
     let count = entries.len();
-    for (entry, _) in entries {
+    for (entry, record) in entries {
+        if let Some(record) = record {
+            network::release(run, &record.id)?;
+        }
         entry.remove()?;
     }
     Ok(count)

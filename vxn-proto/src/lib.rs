@@ -13,6 +13,7 @@
 
 mod frame;
 mod message;
+mod network;
 mod stream;
 mod window;
 
@@ -21,6 +22,7 @@ pub use message::{
     Configure, Entropy, ExitStatus, FileSystem, Message, ProcessSpec, Root, StartFailure, ToGuest,
     ToHost, VersionMismatch, WindowSize, Writable, negotiate,
 };
+pub use network::{HOSTS, Interface, Network};
 pub use stream::{ProcessId, StreamId, StreamKind, UnknownStream};
 pub use window::{ReceiveWindow, SendWindow, Violation};
 

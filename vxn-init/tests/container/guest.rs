@@ -19,6 +19,7 @@ use nix::{
 use vxn_init::{
     channel::{Channel, Transport},
     container::Container,
+    network::Nics,
     session::{End, Session},
 };
 
@@ -58,7 +59,7 @@ pub fn run(stdin: OwnedFd, dir: &Path) -> End {
     let mut channel = Channel::new(Socket(socket));
     let container = Container::new(&dir.join("root"), &dir.join("state"), "box").unwrap();
     channel.configured().unwrap();
-    Session::new(&mut channel, container).unwrap().run().unwrap()
+    Session::new(&mut channel, container, Nics::default()).unwrap().run().unwrap()
 }
 
 /// Mounts what a container needs, in a mount namespace of our own.
