@@ -108,6 +108,11 @@ impl Memory {
         Memory { bytes: mib << 20 }
     }
 
+    /// In bytes.
+    pub const fn bytes(self) -> u64 {
+        self.bytes
+    }
+
     /// In KiB, rounded up, as libxl counts.
     pub const fn kib(self) -> u64 {
         self.bytes.div_ceil(1024)
@@ -206,6 +211,10 @@ pub struct Settings {
     pub subnet6: Setting<Ipv6Net>,
     /// Seconds that a DomU may take from its first instruction to its hello.
     pub boot_timeout: Setting<u64>,
+    /// The registry of names that have none.
+    pub registry: Setting<String>,
+    /// The most that an image's layers may hold, unpacked.
+    pub image_limit: Setting<Memory>,
 }
 
 /// A setting as people read it.
@@ -235,6 +244,8 @@ impl Settings {
             self.subnet.row("subnet"),
             self.subnet6.row("subnet6"),
             self.boot_timeout.row("boot_timeout"),
+            self.registry.row("registry"),
+            self.image_limit.row("image_limit"),
         ]
     }
 }
@@ -268,6 +279,8 @@ struct FileKeys {
     subnet: Option<Scalar>,
     subnet6: Option<Scalar>,
     boot_timeout: Option<Scalar>,
+    registry: Option<Scalar>,
+    image_limit: Option<Scalar>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -319,6 +332,11 @@ impl Settings {
         Settings::from_parts(&path, &text, |name| std::env::var(name).ok())
     }
 
+    /// What a settings file with this text would set, if nothing else did.
+    pub fn parse(path: &Path, text: &str) -> Result<Settings, Error> {
+        Settings::from_parts(path, text, |_| None)
+    }
+
     fn from_parts(
         path: &Path,
         text: &str,
@@ -343,6 +361,9 @@ impl Settings {
             subnet: source.pick("subnet", keys.subnet, || network.subnet)?,
             subnet6: source.pick("subnet6", keys.subnet6, || network.subnet6)?,
             boot_timeout: source.pick("boot_timeout", keys.boot_timeout, || 120)?,
+            registry: source.pick("registry", keys.registry, || "docker.io".to_owned())?,
+            image_limit: source
+                .pick("image_limit", keys.image_limit, || Memory::from_mib(64 << 10))?,
         })
     }
 }

@@ -12,4 +12,5 @@ pub mod libxl;
 pub mod network;
 pub mod state;
 pub mod tool;
+pub mod vcontainer;
 pub mod xenstore;

@@ -147,6 +147,11 @@ impl WorkDir {
 
     /// Removes the directories under `root` whose makers are gone.
     pub fn reap(root: &Path) -> io::Result<()> {
+        WorkDir::reap_with(root, |_| {})
+    }
+
+    /// The same; `salvage` sees each before it goes.
+    pub fn reap_with(root: &Path, mut salvage: impl FnMut(&Path)) -> io::Result<()> {
         let entries = match fs::read_dir(root) {
             Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(()),
             other => other?,
@@ -156,6 +161,7 @@ impl WorkDir {
             let path = entry?.path();
             let ours = path.file_name().is_some_and(|n| starts_with(n, PREFIX));
             if ours && Lock::try_exclusive(&path.join(LOCK_NAME)).is_ok_and(|l| l.is_some()) {
+                salvage(&path);
                 fs::remove_dir_all(&path)?;
             }
         }

@@ -19,6 +19,10 @@ pub const SQFSTAR: Tool = Tool { name: "sqfstar", package: "squashfs-tools" };
 
 /// Changes the kernel's packet filter and address translation.
 pub const NFT: Tool = Tool { name: "nft", package: "nftables" };
+/// Unpacks a squashfs image.
+pub const UNSQUASHFS: Tool = Tool { name: "unsquashfs", package: "squashfs-tools" };
+/// Asks web servers.
+pub const CURL: Tool = Tool { name: "curl", package: "curl" };
 
 /// A program of another project that vxn needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

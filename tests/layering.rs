@@ -25,6 +25,10 @@ const ALLOWED: &[(&str, &[&str])] = &[
         ],
     ),
     (
+        "vcontainer",
+        &["config", "container", "image", "libxl", "network", "state", "tool", "xenstore"],
+    ),
+    (
         "cli",
         &[
             "config",
@@ -36,6 +40,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "network",
             "state",
             "tool",
+            "vcontainer",
             "xenstore",
         ],
     ),

@@ -1,14 +1,19 @@
 //! The command line: one file per verb.
 
+mod alias;
+mod backend;
 mod check;
 mod domain;
 pub mod domain_config;
 mod failure;
+mod format;
+mod image;
 mod info;
 mod monitor;
 mod network;
 mod network_flags;
 mod run;
+mod vconfig;
 
 use std::process::ExitCode;
 
@@ -18,6 +23,7 @@ use tracing_subscriber::EnvFilter;
 use crate::config::Settings;
 use crate::container::reap;
 use crate::container::report::ENGINE_FAILED;
+use crate::vcontainer;
 use failure::Failure;
 
 /// Run OCI containers as Xen DomUs, and drive DomUs without xl.
@@ -39,8 +45,15 @@ enum Command {
     Domain(domain::DomainArgs),
     /// Manage the networks that containers are on.
     Network(network::NetworkArgs),
+    Backend(backend::BackendArgs),
     Check(check::CheckArgs),
     Info(info::InfoArgs),
+    #[command(flatten)]
+    Image(image::Verb),
+    #[command(hide = true)]
+    Vconfig(vconfig::VconfigArgs),
+    #[command(hide = true, subcommand)]
+    Vstorage(vconfig::VstorageVerb),
     #[command(hide = true)]
     Monitor(monitor::MonitorArgs),
 }
@@ -50,14 +63,25 @@ impl Command {
     fn failure_code(&self) -> u8 {
         match self {
             Command::Run(_) | Command::Monitor(_) => ENGINE_FAILED,
-            Command::Domain(_) | Command::Network(_) | Command::Check(_) | Command::Info(_) => 1,
+            Command::Backend(_)
+            | Command::Domain(_)
+            | Command::Network(_)
+            | Command::Check(_)
+            | Command::Info(_)
+            | Command::Image(_)
+            | Command::Vconfig(_)
+            | Command::Vstorage(_) => 1,
         }
     }
 }
 
 /// Runs the command line of this process.
 pub fn main() -> ExitCode {
-    let cli = match Cli::try_parse() {
+    let (args, hint) = alias::rewrite(std::env::args_os().collect());
+    if let Some(hint) = hint {
+        eprintln!("hint: {hint}");
+    }
+    let cli = match Cli::try_parse_from(args) {
         Ok(cli) => cli,
         Err(e) => return usage(&e),
     };
@@ -74,13 +98,20 @@ fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
         return monitor::run(args);
     }
     let settings = Settings::load()?;
-    clear_up(&settings);
+    // The monitors are started by a command that has cleared up.
+    if !matches!(&command, Command::Backend(args) if backend::is_monitor(args)) {
+        clear_up(&settings);
+    }
     match command {
         Command::Run(args) => run::run(*args, &settings),
         Command::Domain(args) => domain::run(args, &settings),
         Command::Network(args) => network::run(args, &settings),
+        Command::Backend(args) => backend::run(args, &settings),
         Command::Check(args) => check::run(&args, &settings),
         Command::Info(args) => info::run(&args, &settings),
+        Command::Image(verb) => image::run(verb, &settings),
+        Command::Vconfig(args) => vconfig::run(&args, &settings),
+        Command::Vstorage(verb) => Ok(vconfig::storage(&verb, &settings)),
         Command::Monitor(args) => monitor::run(&args),
     }
 }
@@ -91,8 +122,13 @@ fn clear_up(settings: &Settings) {
     if !nix::unistd::geteuid().is_root() {
         return;
     }
-    let cleared = reap::abandoned(&settings.run.value)
+    let run = &settings.run.value;
+    let cleared = reap::abandoned(run)
+        .and_then(|_| reap::abandoned(&vcontainer::journal(run)))
         .and_then(|_| reap::work_directories(&settings.root.value));
+    if let Err(e) = vcontainer::net::reap(settings) {
+        tracing::warn!("cannot take back the addresses of a killed DomU: {e}");
+    }
     if let Err(e) = cleared {
         tracing::warn!("cannot remove what a killed vxn left: {e}");
     }

@@ -12,11 +12,12 @@ use clap::Args;
 use vxn_proto::FileSystem;
 
 use super::failure::{Failure, Hint};
+use super::image::{PullFlags, obtain};
 use super::network_flags::NetworkFlags;
 use crate::config::{Memory, Settings, TypeChoice};
 use crate::container::plan::{self, Kernel, Plan, ProcessRequest, RootDisk};
 use crate::container::{ContainerId, Name, front};
-use crate::image::{DiskFormat, Image, Progress, PullOptions, Reference, Store};
+use crate::image::{DiskFormat, Image};
 use crate::kernel;
 use crate::libxl::Uuid;
 
@@ -79,12 +80,8 @@ pub struct RunArgs {
     timeout: Option<Duration>,
     #[command(flatten)]
     network: NetworkFlags,
-    /// Demand HTTPS and a valid certificate of the registry.
-    #[arg(long, value_name = "BOOL", default_value_t = true, action = clap::ArgAction::Set)]
-    tls_verify: bool,
-    /// Credentials for the registry, in place of skopeo's own files.
-    #[arg(long, value_name = "FILE")]
-    authfile: Option<PathBuf>,
+    #[command(flatten)]
+    pull: PullFlags,
     /// Image, then the command and its arguments.
     #[arg(required = true, trailing_var_arg = true, value_name = "IMAGE")]
     words: Vec<OsString>,
@@ -134,16 +131,11 @@ fn with_flags(args: &RunArgs, settings: &Settings) -> Settings {
 }
 
 fn make_plan(args: RunArgs, settings: &Settings) -> anyhow::Result<Plan> {
-    let root = &settings.root.value;
     let env = environment(&args)?;
     let mut words = args.words.into_iter();
     let reference = words.next().unwrap_or_default();
-    let pull = PullOptions {
-        tls_verify: args.tls_verify,
-        authfile: args.authfile,
-        ..PullOptions::default()
-    };
-    let image = image(&reference, root, &pull)?;
+    let text = reference.to_str().with_context(|| format!("{reference:?} is not an image"))?;
+    let image = obtain(text, &args.pull, settings)?;
     let networks = settings.networks();
     let exposed = image.config.config().as_ref().and_then(|c| c.exposed_ports().clone());
     let network = args.network.spec(&exposed.unwrap_or_default(), &networks)?;
@@ -175,6 +167,7 @@ fn make_plan(args: RunArgs, settings: &Settings) -> anyhow::Result<Plan> {
         kernel,
         initramfs,
         hotplug,
+        image: image.digest,
         root_disk: root_disk(image),
         hostname,
         network,
@@ -183,18 +176,6 @@ fn make_plan(args: RunArgs, settings: &Settings) -> anyhow::Result<Plan> {
         boot_timeout: Duration::from_secs(settings.boot_timeout.value),
         run: settings.run.value.clone(),
     })
-}
-
-/// The image from the store, pulled first when it is not there.
-fn image(reference: &OsString, root: &Path, pull: &PullOptions) -> anyhow::Result<Image> {
-    let text = reference.to_str().with_context(|| format!("{reference:?} is not an image"))?;
-    let reference = Reference::parse(text)?;
-    let store = Store::open(root)?;
-    if let Some(image) = store.find(&reference)? {
-        return Ok(image);
-    }
-    let mut progress = |step: Progress| eprintln!("{step}");
-    Ok(store.get(&reference, pull, &mut progress)?)
 }
 
 fn root_disk(image: Image) -> RootDisk {
@@ -247,5 +228,35 @@ fn variable(entry: &[u8]) -> anyhow::Result<Option<Vec<u8>>> {
             let value = std::env::var_os(std::ffi::OsStr::from_bytes(entry));
             Ok(value.map(|v| [entry, b"=", v.as_bytes()].concat()))
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Debug, Parser)]
+    struct Line {
+        #[command(flatten)]
+        run: RunArgs,
+    }
+
+    fn parse(words: &[&str]) -> RunArgs {
+        Line::try_parse_from([&["run"], words].concat()).unwrap().run
+    }
+
+    #[test]
+    fn the_last_of_a_repeated_flag_counts_and_lists_grow() {
+        let args = parse(&["-m", "64M", "-e", "A=1", "-m", "128M", "-e", "B=2", "image"]);
+        assert_eq!(args.memory, Some("128M".parse().unwrap()));
+        assert_eq!(args.env, ["A=1", "B=2"]);
+    }
+
+    #[test]
+    fn what_follows_the_image_is_the_commands_own() {
+        let words = ["image", "printf", "", "-m", "--rm", "-rm", "--", "a b", "-e"];
+        assert_eq!(parse(&[&["-i"], &words[..]].concat()).words, words);
     }
 }

@@ -11,12 +11,32 @@ use std::time::{Duration, Instant};
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
+use crate::libxl::DomId;
+use crate::state::LockFile;
+
 /// Bytes kept.
 const KEPT: usize = 16 * 1024;
 /// Lines shown.
 const SHOWN: usize = 20;
 /// How long the last words of a dead guest may take through xenconsoled.
 const LAST_WORDS: Duration = Duration::from_millis(500);
+
+/// Where Xen's own client, xenconsole, keeps its locks.
+const LOCKS: &str = "/var/lock";
+
+/// Takes the lock of a domain's console, which xenconsole takes as well: two
+/// readers would take bytes from each other.
+pub fn lock(domid: DomId) -> io::Result<LockFile> {
+    lock_in(Path::new(LOCKS), domid)
+}
+
+fn lock_in(dir: &Path, domid: DomId) -> io::Result<LockFile> {
+    let path = dir.join(format!("xenconsole.{domid}"));
+    let at = |e| io::Error::other(format!("cannot lock {}: {e}", path.display()));
+    LockFile::try_exclusive(&path).map_err(at)?.ok_or_else(|| {
+        io::Error::other(format!("the console of domain {domid} is in use by somebody else"))
+    })
+}
 
 /// A reader of the console's pty that never blocks.
 #[derive(Debug)]
@@ -96,6 +116,18 @@ fn lines(bytes: &[u8]) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn one_reader_at_a_time() {
+        let dir = tempfile::tempdir().unwrap();
+        let held = lock_in(dir.path(), DomId(7)).unwrap();
+        let error = lock_in(dir.path(), DomId(7)).err().unwrap().to_string();
+        assert_eq!(error, "the console of domain 7 is in use by somebody else");
+        assert!(lock_in(dir.path(), DomId(8)).is_ok());
+        drop(held);
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
+        assert!(lock_in(dir.path(), DomId(7)).is_ok());
+    }
 
     #[test]
     fn the_last_lines_are_shown_without_control_characters() {

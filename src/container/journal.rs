@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::{ContainerId, Name};
+use crate::image::Digest;
 use crate::libxl::Uuid;
 use crate::state::{Lock, write_atomic};
 
@@ -53,6 +54,9 @@ pub struct Record {
     pub uuid: Uuid,
     /// Process id of its monitor.
     pub monitor: u32,
+    /// The manifest of its image.
+    #[serde(default)]
+    pub image: Option<Digest>,
 }
 
 /// The directory of all entries, `/run/vxn`.
@@ -151,6 +155,16 @@ impl Journal {
         (Entry { gate: self.containers.join(GATE), path, name: link, lock }, record)
     }
 
+    /// The directory of the container that holds a name.
+    pub fn holder(&self, name: &Name) -> Result<Option<PathBuf>, Error> {
+        let link = self.names.join(name.as_str());
+        match fs::read_link(&link) {
+            Ok(id) => Ok(Some(self.containers.join(id))),
+            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(e) => Err(at(&link)(e)),
+        }
+    }
+
     fn gate(&self) -> Result<Lock, Error> {
         let path = self.containers.join(GATE);
         Lock::exclusive(&path).map_err(at(&path))
@@ -167,6 +181,11 @@ pub struct Entry {
 }
 
 impl Entry {
+    /// Its directory, for what else belongs to the container.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// Removes the entry, when nothing of the container is left: first the
     /// name, so that a name always has an entry.
     pub fn remove(self) -> Result<(), Error> {
@@ -191,6 +210,7 @@ mod tests {
             name: name.map(|n| n.parse().unwrap()),
             uuid: Uuid::random(),
             monitor: 1,
+            image: None,
         }
     }
 

@@ -4,9 +4,11 @@
 //! [`monitor`] act, [`journal`] remembers and [`reap`] clears up after a crash.
 
 mod attend;
-mod console;
+pub mod bundle;
+pub(crate) mod console;
 pub mod front;
 mod id;
+pub mod images;
 pub mod journal;
 pub mod monitor;
 pub mod network;

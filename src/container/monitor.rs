@@ -21,7 +21,7 @@ use super::network::Connection;
 use super::plan::{self, Plan};
 use super::report::{self, ENGINE_FAILED, Report};
 use crate::guest::Channel;
-use crate::libxl::{self, Ctx, DomId, DomainConfig};
+use crate::libxl::{self, Ctx, DomId};
 use crate::network;
 
 /// Signals that are passed on to the process.
@@ -60,14 +60,6 @@ pub enum Error {
     /// The channel to the guest.
     #[error("cannot offer the guest a channel: {0}")]
     Channel(#[from] xen_vchan::Error),
-    /// Xen has too little memory left.
-    #[error("not enough memory: the DomU needs {need} MiB, Xen has {free} MiB free")]
-    Memory {
-        /// MiB that the DomU takes, Xen's own share included.
-        need: u64,
-        /// MiB free.
-        free: u64,
-    },
     /// The system.
     #[error("{what}: {source}")]
     Io {
@@ -87,7 +79,6 @@ impl Error {
             Error::Channel(_) => Some(
                 "`modprobe xen-gntalloc xen-evtchn`; `vxn check` says what else is missing".into(),
             ),
-            Error::Memory { .. } => Some("ask for less with -m, or end other domains".into()),
             Error::Journal(journal::Error::NameTaken { .. }) => {
                 Some("pick another --name, or end that container first".into())
             }
@@ -130,6 +121,7 @@ fn run(plan: &Plan, link: &UnixStream) -> Result<Report, Error> {
         name: plan.name.clone(),
         uuid: plan.uuid,
         monitor: std::process::id(),
+        image: Some(plan.image),
     })?;
     let result = with_network(plan, &Inlets { front: link.as_fd(), signals: &signals });
     match result {
@@ -180,17 +172,8 @@ fn with_domain(
 /// Creates the DomU, paused.
 fn create(ctx: &Ctx, plan: &Plan, connection: &Connection<'_>) -> Result<DomId, Error> {
     let config = plan.domain(&ctx.host()?, connection.nics(&plan.hotplug))?;
-    check_memory(ctx, &config)?;
+    ctx.check_memory(&config)?;
     Ok(ctx.create_paused(&config)?)
-}
-
-fn check_memory(ctx: &Ctx, config: &DomainConfig) -> Result<(), Error> {
-    let need = ctx.need_memory_kib(config)?;
-    let free = ctx.free_memory_kib()?;
-    if need > free {
-        return Err(Error::Memory { need: need.div_ceil(1024), free: free / 1024 });
-    }
-    Ok(())
 }
 
 /// Brings the DomU to life and stays with it to the end.

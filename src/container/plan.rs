@@ -11,6 +11,7 @@ use vxn_proto::{FileSystem, ProcessSpec, Root, Writable};
 use super::network::NetworkSpec;
 use super::{ContainerId, Name};
 use crate::config::TypeChoice;
+use crate::image::Digest;
 use crate::libxl::{Action, Disk, DomainConfig, GuestType, HostInfo, Nic, Uuid};
 use crate::network::Networks;
 
@@ -171,7 +172,9 @@ pub struct Plan {
     pub initramfs: PathBuf,
     /// The script for vbd and vif.
     pub hotplug: PathBuf,
-    /// The image.
+    /// The manifest of the image.
+    pub image: Digest,
+    /// The image's root file system.
     pub root_disk: RootDisk,
     /// Host name in the container.
     pub hostname: String,
@@ -212,7 +215,7 @@ impl Plan {
         Ok(DomainConfig {
             name: self.domain_name().to_owned(),
             uuid: self.uuid,
-            guest_type: self.guest_type(host)?,
+            guest_type: guest_type(self.guest_type, host, &self.kernel)?,
             memory_kib: self.memory_kib,
             vcpus: self.vcpus,
             kernel: self.kernel.path.clone(),
@@ -231,21 +234,29 @@ impl Plan {
             on_crash: Action::Destroy,
         })
     }
+}
 
-    /// PVH where the host and the kernel can, PV where they cannot.
-    fn guest_type(&self, host: &HostInfo) -> Result<GuestType, Error> {
-        let host_pvh = host.hvm && host.hap;
-        let no = |who, wanted| Err(Error::GuestType { who, wanted });
-        match self.guest_type {
-            TypeChoice::Auto if host_pvh && self.kernel.pvh => Ok(GuestType::Pvh),
-            TypeChoice::Auto | TypeChoice::Pv if host.pv && self.kernel.pv => Ok(GuestType::Pv),
-            TypeChoice::Auto => no("host with this kernel", "pv or pvh"),
-            TypeChoice::Pv if host.pv => no("kernel", "pv"),
-            TypeChoice::Pv => no("host", "pv"),
-            TypeChoice::Pvh if !host_pvh => no("host", "pvh"),
-            TypeChoice::Pvh if !self.kernel.pvh => no("kernel", "pvh"),
-            TypeChoice::Pvh => Ok(GuestType::Pvh),
-        }
+/// The type that `choice` means on this host and with this kernel: if it is left
+/// to us, PVH where both can, PV where they cannot.
+///
+/// # Errors
+/// [`Error::GuestType`] says whether it is the host or the kernel that cannot.
+pub fn guest_type(
+    choice: TypeChoice,
+    host: &HostInfo,
+    kernel: &Kernel,
+) -> Result<GuestType, Error> {
+    let host_pvh = host.hvm && host.hap;
+    let no = |who, wanted| Err(Error::GuestType { who, wanted });
+    match choice {
+        TypeChoice::Auto if host_pvh && kernel.pvh => Ok(GuestType::Pvh),
+        TypeChoice::Auto | TypeChoice::Pv if host.pv && kernel.pv => Ok(GuestType::Pv),
+        TypeChoice::Auto => no("host with this kernel", "pv or pvh"),
+        TypeChoice::Pv if host.pv => no("kernel", "pv"),
+        TypeChoice::Pv => no("host", "pv"),
+        TypeChoice::Pvh if !host_pvh => no("host", "pvh"),
+        TypeChoice::Pvh if !kernel.pvh => no("kernel", "pvh"),
+        TypeChoice::Pvh => Ok(GuestType::Pvh),
     }
 }
 
@@ -345,6 +356,9 @@ mod tests {
             kernel: Kernel { path: "/k".into(), pv, pvh },
             initramfs: "/i".into(),
             hotplug: "/h".into(),
+            image: "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+                .parse()
+                .unwrap(),
             root_disk: RootDisk { path: "/r".into(), fs: FileSystem::SquashFs },
             hostname: id.short().to_owned(),
             id,

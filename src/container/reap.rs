@@ -5,8 +5,8 @@ use std::path::Path;
 use super::journal::{self, Journal};
 use super::network;
 use crate::hotplug;
+use crate::image::Store;
 use crate::libxl::{self, Ctx};
-use crate::state::WorkDir;
 use crate::xenstore::{self, Xenstore};
 
 /// Why something may be left.
@@ -66,5 +66,5 @@ pub fn abandoned(run: &Path) -> Result<usize, Error> {
 
 /// Removes abandoned work directories below `root`.
 pub fn work_directories(root: &Path) -> Result<(), Error> {
-    Ok(WorkDir::reap(&root.join("tmp"))?)
+    Ok(Store::clear_up(root)?)
 }

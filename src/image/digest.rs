@@ -4,6 +4,7 @@ use std::fmt;
 use std::io::{self, Read};
 use std::str::FromStr;
 
+use oci_spec::image::{Descriptor, MediaType};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
@@ -24,9 +25,49 @@ impl Digest {
         Digest(Sha256::digest(bytes).into())
     }
 
+    /// The address of all that `from` gives.
+    pub(super) fn of_reader(mut from: impl Read) -> io::Result<Digest> {
+        let mut hasher = Sha256::new();
+        let mut buffer = vec![0; 1 << 16];
+        loop {
+            match from.read(&mut buffer) {
+                Ok(0) => return Ok(Digest(hasher.finalize().into())),
+                Ok(n) => hasher.update(&buffer[..n]),
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+                Err(e) => return Err(e),
+            }
+        }
+    }
+
+    /// What a manifest or an index says about this content of `size` bytes.
+    pub(super) fn descriptor(&self, media: MediaType, size: u64) -> super::Result<Descriptor> {
+        let address: oci_spec::image::Digest = self
+            .to_string()
+            .parse()
+            .map_err(|e| super::Error::Document { digest: *self, why: format!("{e}") })?;
+        Ok(Descriptor::new(media, size, address))
+    }
+
+    /// The first 12 hex digits, as docker shows ids.
+    pub fn short(&self) -> String {
+        self.hex()[..12].to_owned()
+    }
+
+    /// Its beginning, for what is to be spread evenly.
+    pub(super) fn first_bytes(&self) -> [u8; 8] {
+        self.0.first_chunk().copied().unwrap_or_default()
+    }
+
     /// The 64 hex digits, for file names.
     pub fn hex(&self) -> String {
         self.0.iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+}
+
+impl From<Sha256> for Digest {
+    /// The address of what was hashed.
+    fn from(hash: Sha256) -> Digest {
+        Digest(hash.finalize().into())
     }
 }
 
@@ -103,7 +144,7 @@ impl<R: Read> Read for Verified<R> {
         let n = self.inner.read(buffer)?;
         self.hasher.update(&buffer[..n]);
         if n == 0 && !buffer.is_empty() {
-            let found = Digest(self.hasher.clone().finalize().into());
+            let found = Digest::from(self.hasher.clone());
             if found != self.expected {
                 return Err(io::Error::new(io::ErrorKind::InvalidData, Mismatch { found }));
             }

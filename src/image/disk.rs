@@ -5,11 +5,13 @@ use std::io::{self, BufWriter};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use serde::{Deserialize, Serialize};
+
 use super::layer::Blobs;
 use super::layout::{LayerRef, Layout};
 use super::merge::{self, Limits, Plan};
-use super::{Digest, Error, Progress, Result};
-use crate::state::{Lock, WorkDir};
+use super::{Digest, DiskFormat, Error, Progress, Result};
+use crate::state::{self, Lock};
 use crate::tool::SQFSTAR;
 
 /// Part of every disk's name: raised whenever the same layers would give other
@@ -25,37 +27,89 @@ pub fn path(root: &Path, layers: &[LayerRef]) -> PathBuf {
     root.join("disks").join(format!("{}.squashfs", Digest::of(recipe.as_bytes()).hex()))
 }
 
-/// Makes the disk unless it exists. One disk is made at a time: `sqfstar` uses
-/// all processors anyway, and whoever waits for the same disk finds it done.
-pub fn make(
-    root: &Path,
-    blobs: &Layout,
-    layers: &[LayerRef],
-    limits: &Limits,
-    progress: &mut dyn FnMut(Progress),
-) -> Result<PathBuf> {
-    let path = path(root, layers);
-    if path.exists() {
-        return Ok(path);
-    }
-    let disks = root.join("disks");
-    let lock = disks.join(".lock");
-    let _held = Lock::exclusive(&lock).map_err(Error::io(&lock))?;
-    if path.exists() {
-        return Ok(path);
-    }
-    let tmp = root.join("tmp");
-    let work = WorkDir::new(&tmp).map_err(Error::io(&tmp))?;
-    let half = work.path().join("disk.squashfs");
-    build(&half, &Blobs { layout: blobs, layers }, limits, progress)?;
-    place(&half, &path, &disks).map_err(Error::io(&path))?;
-    Ok(path)
+/// What is known of a disk, in a file beside it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Record {
+    /// What is in it.
+    pub format: DiskFormat,
+    /// Its content.
+    pub digest: Digest,
+    /// Its length in bytes.
+    pub size: u64,
 }
 
-fn place(half: &Path, path: &Path, disks: &Path) -> io::Result<()> {
-    File::open(half)?.sync_all()?;
-    fs::rename(half, path)?;
-    File::open(disks)?.sync_all()
+impl Record {
+    /// The record of the disk at `path`, if there is one.
+    pub fn of(path: &Path) -> Option<Record> {
+        serde_json::from_slice(&fs::read(Record::path(path)).ok()?).ok()
+    }
+
+    /// Where it is kept.
+    pub fn path(disk: &Path) -> PathBuf {
+        disk.with_extension("json")
+    }
+
+    fn write(disk: &Path, path: &Path) -> io::Result<()> {
+        let file = File::open(disk)?;
+        let size = file.metadata()?.len();
+        let record =
+            Record { format: DiskFormat::SquashFs, digest: Digest::of_reader(file)?, size };
+        state::write_atomic(&Record::path(path), &serde_json::to_vec_pretty(&record)?)
+    }
+}
+
+/// Where a disk is to be.
+#[derive(Debug, Clone, Copy)]
+pub struct Target<'a> {
+    /// The store's directory.
+    pub root: &'a Path,
+    /// A name in the maker's own directory, so that the disk stays whatever
+    /// becomes of the store's.
+    pub held: &'a Path,
+}
+
+impl Target<'_> {
+    /// Makes the disk unless it exists. One disk is made at a time: `sqfstar` uses
+    /// all processors anyway, and whoever waits for the same disk finds it done.
+    pub fn make(
+        &self,
+        blobs: &Layout,
+        layers: &[LayerRef],
+        limits: &Limits,
+        progress: &mut dyn FnMut(Progress),
+    ) -> Result<PathBuf> {
+        let path = path(self.root, layers);
+        if self.hold(&path)? {
+            return Ok(path);
+        }
+        let disks = self.root.join("disks");
+        let lock = disks.join(".lock");
+        let _held = Lock::exclusive(&lock).map_err(Error::io(&lock))?;
+        if self.hold(&path)? {
+            return Ok(path);
+        }
+        build(self.held, &Blobs { layout: blobs, layers }, limits, progress)?;
+        self.place(&path, &disks).map_err(Error::io(&path))?;
+        Ok(path)
+    }
+
+    /// Links the disk at `path`, if it is there.
+    fn hold(&self, path: &Path) -> Result<bool> {
+        match fs::hard_link(path, self.held) {
+            Ok(()) => Ok(true),
+            Err(e) if e.kind() == io::ErrorKind::AlreadyExists => Ok(true),
+            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(false),
+            Err(e) => Err(Error::io(path)(e)),
+        }
+    }
+
+    fn place(&self, path: &Path, disks: &Path) -> io::Result<()> {
+        File::open(self.held)?.sync_all()?;
+        // First, so that no disk is without one.
+        Record::write(self.held, path)?;
+        fs::hard_link(self.held, path)?;
+        File::open(disks)?.sync_all()
+    }
 }
 
 fn build(
@@ -85,7 +139,7 @@ fn build(
 
 /// Puts a name to what went wrong. A damaged blob fails in many ways; say that
 /// it is damaged, once.
-fn refused(blobs: &Blobs, half: &Path, error: merge::Error) -> Error {
+pub(super) fn refused(blobs: &Blobs, half: &Path, error: merge::Error) -> Error {
     let (index, entry, why) = match error {
         merge::Error::Layer { layer, entry, why } => (layer, entry, why),
         merge::Error::Write(e) => return Error::io(half)(e),

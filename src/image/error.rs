@@ -3,8 +3,8 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::Digest;
 use super::merge::Refusal;
+use super::{Digest, Platform};
 use crate::tool;
 
 /// The result of this room.
@@ -46,12 +46,62 @@ pub enum Error {
         why: String,
     },
     /// The image is for other machines.
-    #[error("{reference} is for {offered}, and this host runs linux/{}", super::platform::HOST)]
+    #[error("{reference} is for {offered}, and {} {wanted}", if *wanted == Platform::host() { "this host runs" } else { "wanted is" })]
     Platform {
         /// The image that was asked for.
         reference: String,
         /// The platforms that it has, comma separated.
         offered: String,
+        /// The one that was wanted.
+        wanted: Platform,
+    },
+    /// Nothing in the store is called so.
+    #[error("no such image: {name}")]
+    Unknown {
+        /// What the user typed.
+        name: String,
+    },
+    /// The beginning of more than one id.
+    #[error("{id} is the beginning of more than one image's id")]
+    Ambiguous {
+        /// What the user typed.
+        id: String,
+    },
+    /// The store lacks a part of the image.
+    #[error("parts of image {name} are missing")]
+    Incomplete {
+        /// Its name or id.
+        name: String,
+    },
+    /// The registry or the archive did not take the image.
+    #[error("cannot push to {reference}: {words}")]
+    Push {
+        /// Where it was to go.
+        reference: String,
+        /// skopeo's own words.
+        words: String,
+    },
+    /// The registry did not take the credentials.
+    #[error("cannot log in to {registry}: {words}")]
+    Login {
+        /// Host and port.
+        registry: String,
+        /// skopeo's own words.
+        words: String,
+    },
+    /// The registry did not answer a search.
+    #[error("cannot search {registry}: {words}")]
+    Search {
+        /// Host and port.
+        registry: String,
+        /// What went wrong.
+        words: String,
+    },
+    /// An archive that is read or written.
+    #[error("the archive: {source}")]
+    Archive {
+        /// What is wrong with it.
+        source: io::Error,
     },
     /// A blob's content is not what its digest says.
     #[error("blob {digest} is damaged: its content has digest {found}")]
@@ -91,8 +141,8 @@ const REMEDIES: [(&str, &str); 13] = [
     ("no image found in", "the image is not made for this kind of machine"),
     ("no such file", "check the path"),
     ("permission denied", "run vxn as root"),
-    ("unauthorized", "log in: skopeo login REGISTRY; a mistyped name gives the same answer"),
-    ("denied", "log in: skopeo login REGISTRY; a mistyped name gives the same answer"),
+    ("unauthorized", "log in: vxn login REGISTRY; a mistyped name gives the same answer"),
+    ("denied", "log in: vxn login REGISTRY; a mistyped name gives the same answer"),
     ("manifest unknown", "check the image's name and tag"),
     ("not found", "check the image's name and tag"),
     (
@@ -112,14 +162,29 @@ impl Error {
     pub fn hint(&self) -> Option<String> {
         match self {
             Error::Reference { .. } => Some(
-                "use NAME[:TAG][@DIGEST], oci:DIR[:TAG], oci-archive:FILE[:TAG] or docker-archive:FILE[:TAG]"
+                "use NAME[:TAG][@DIGEST], oci:DIR[:TAG], oci-archive:FILE[:TAG], docker-archive:FILE[:TAG], \
+                 containers-storage:NAME or docker-daemon:NAME:TAG"
                     .to_owned(),
             ),
             Error::Damaged { .. } => Some("fetch the image again".to_owned()),
             Error::Tool(e) => e.hint().or_else(|| remedy(&e.to_string())),
-            Error::Fetch { words, .. } => remedy(words),
+            Error::Fetch { words, .. }
+            | Error::Push { words, .. }
+            | Error::Login { words, .. }
+            | Error::Search { words, .. } => remedy(words),
+            Error::Unknown { .. } => Some("`vxn images` lists what is here, `vxn pull` gets more".to_owned()),
+            Error::Incomplete { .. } => Some("`vxn system check` fetches them again".to_owned()),
+            Error::Archive { source } => remedy(&source.to_string()),
             Error::Io { source, .. } => remedy(&source.to_string()),
             _ => None,
+        }
+    }
+
+    /// A failed fetch as the failed push that it was.
+    pub(super) fn while_pushing(self) -> Error {
+        match self {
+            Error::Fetch { reference, words } => Error::Push { reference, words },
+            other => other,
         }
     }
 

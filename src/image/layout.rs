@@ -6,11 +6,13 @@ use std::fs::{self, File};
 use std::io::{self, BufReader, Read};
 use std::path::{Path, PathBuf};
 
-use oci_spec::image::{Descriptor, ImageConfiguration, ImageIndex, ImageManifest};
+use oci_spec::image::{Descriptor, ImageConfiguration, ImageIndex, ImageManifest, MediaType};
 use serde::de::DeserializeOwned;
 
 use super::digest::{Digest, Mismatch, Verified};
-use super::{Error, Result, platform};
+use super::platform::{self, Platform};
+use super::{Error, Result};
+use crate::state;
 
 /// The largest index, manifest or configuration that is read, in bytes; skopeo
 /// draws the same line.
@@ -52,6 +54,15 @@ pub struct Documents {
 }
 
 impl Documents {
+    /// Refuses an image that `platform` does not run; `reference` is its name.
+    pub fn check_platform(&self, platform: &Platform, reference: &str) -> Result<()> {
+        if platform.runs(&self.config) {
+            return Ok(());
+        }
+        let offered = format!("{}/{}", self.config.os(), self.config.architecture());
+        Err(Error::Platform { reference: reference.to_owned(), offered, wanted: platform.clone() })
+    }
+
     /// Every blob of the image but the manifest.
     pub fn blobs(&self) -> impl Iterator<Item = Digest> {
         self.layers.iter().map(|layer| layer.digest).chain([self.config_digest])
@@ -86,8 +97,13 @@ impl Layout {
     }
 
     /// The manifest that `tag` names, or the only image when there is no tag,
-    /// for this host's platform.
-    pub fn resolve(&self, tag: Option<&str>, reference: &str) -> Result<Digest> {
+    /// for `platform`.
+    pub fn resolve(
+        &self,
+        tag: Option<&str>,
+        reference: &str,
+        platform: &Platform,
+    ) -> Result<Digest> {
         let index = self.index()?;
         let named = match tag {
             Some(tag) => with_tag(index.manifests(), tag),
@@ -105,16 +121,23 @@ impl Layout {
             }
             _ => {}
         }
-        self.descend(&named, reference)
+        self.descend(&named, reference, platform)
     }
 
-    fn descend(&self, start: &[Descriptor], reference: &str) -> Result<Digest> {
+    /// The manifest for `platform` that `start` leads to.
+    pub fn descend(
+        &self,
+        start: &[Descriptor],
+        reference: &str,
+        platform: &Platform,
+    ) -> Result<Digest> {
         let mut descriptors = start.to_vec();
         for _ in 0..MAX_DEPTH {
             descriptors.retain(|d| Kind::of(d).is_some());
-            let best = platform::pick(&descriptors).ok_or_else(|| Error::Platform {
+            let best = platform.pick(&descriptors).ok_or_else(|| Error::Platform {
                 reference: reference.to_owned(),
                 offered: platform::offered(&descriptors),
+                wanted: platform.clone(),
             })?;
             let digest = self.address(best)?;
             if Kind::of(best) == Some(Kind::Manifest) {
@@ -125,7 +148,8 @@ impl Layout {
         Err(self.wrong(format!("an index lies more than {MAX_DEPTH} deep")))
     }
 
-    fn address(&self, descriptor: &Descriptor) -> Result<Digest> {
+    /// The digest in a descriptor.
+    pub fn address(&self, descriptor: &Descriptor) -> Result<Digest> {
         let text = descriptor.digest().as_ref();
         text.parse().map_err(|e| self.wrong(format!("{e}, and vxn reads no other")))
     }
@@ -160,7 +184,7 @@ impl Layout {
     }
 
     /// Reads a JSON blob, held to its digest.
-    fn document<T: DeserializeOwned>(&self, digest: &Digest) -> Result<T> {
+    pub fn document<T: DeserializeOwned>(&self, digest: &Digest) -> Result<T> {
         let path = self.blob(digest);
         let bytes = File::open(&path).and_then(read_bounded).map_err(Error::io(&path))?;
         let found = Digest::of(&bytes);
@@ -178,29 +202,89 @@ impl Layout {
         copy_verified(file, *digest, &mut io::sink()).map_err(damage(*digest, &path))
     }
 
+    /// Writes a blob, whole or not at all, and returns its descriptor.
+    pub fn put(&self, media: MediaType, bytes: &[u8]) -> Result<Descriptor> {
+        let digest = Digest::of(bytes);
+        let path = self.blob(&digest);
+        state::write_atomic(&path, bytes).map_err(Error::io(&path))?;
+        digest.descriptor(media, bytes.len() as u64)
+    }
+
+    /// Writes `index.json`.
+    pub fn put_index(&self, index: &ImageIndex) -> Result<()> {
+        let path = self.dir.join("index.json");
+        let json = serde_json::to_vec_pretty(index).map_err(|e| Error::io(&path)(e.into()))?;
+        state::write_atomic(&path, &json).map_err(Error::io(&path))
+    }
+
+    /// Makes the directories and the mark of a layout where they are missing.
+    pub fn init(&self) -> Result<()> {
+        let blobs = self.dir.join("blobs/sha256");
+        fs::create_dir_all(&blobs).map_err(Error::io(&blobs))?;
+        let mark = self.dir.join("oci-layout");
+        if mark.exists() {
+            return Ok(());
+        }
+        state::write_atomic(&mark, br#"{"imageLayoutVersion":"1.0.0"}"#).map_err(Error::io(&mark))
+    }
+
+    /// The digests of all blobs that are here, whole or damaged.
+    pub fn blobs(&self) -> Result<Vec<Digest>> {
+        let dir = self.dir.join("blobs/sha256");
+        let mut found = Vec::new();
+        for entry in fs::read_dir(&dir).map_err(Error::io(&dir))? {
+            let name = entry.map_err(Error::io(&dir))?.file_name();
+            found.extend(
+                name.to_str().and_then(|hex| format!("sha256:{hex}").parse::<Digest>().ok()),
+            );
+        }
+        Ok(found)
+    }
+
+    /// Takes a blob from `other`, on the same file system, by a hard link.
+    /// Returns whether it is here now.
+    pub fn link(&self, other: &Layout, digest: &Digest) -> Result<bool> {
+        let path = self.blob(digest);
+        match fs::hard_link(other.blob(digest), &path) {
+            Ok(()) => Ok(true),
+            Err(e) if e.kind() == io::ErrorKind::AlreadyExists => Ok(true),
+            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(false),
+            Err(e) => Err(Error::io(&path)(e)),
+        }
+    }
+
     /// Copies a blob from `other` by way of the directory `work`. Does nothing
     /// if it is here already.
     pub fn adopt(&self, other: &Layout, digest: &Digest, work: &Path) -> Result<()> {
-        let target = self.blob(digest);
-        if target.exists() {
+        if self.blob(digest).exists() {
             return Ok(());
         }
-        let (source, half) = (other.blob(digest), work.join(digest.hex()));
+        let source = other.blob(digest);
         let from = File::open(&source).map_err(Error::io(&source))?;
+        self.receive(from, digest, work).map_err(|e| match e {
+            Error::Io { source: e, .. } if e.kind() != io::ErrorKind::StorageFull => {
+                Error::io(&source)(e)
+            }
+            other => other,
+        })
+    }
+
+    /// Takes a blob that `from` gives, held to its digest, by way of the
+    /// directory `work`.
+    pub fn receive(&self, from: impl Read, digest: &Digest, work: &Path) -> Result<()> {
+        let (target, half) = (self.blob(digest), work.join(digest.hex()));
         let mut to = File::create(&half).map_err(Error::io(&half))?;
-        copy_verified(from, *digest, &mut to).map_err(|e| {
-            let full = e.kind() == io::ErrorKind::StorageFull;
-            damage(*digest, if full { &half } else { &source })(e)
-        })?;
+        copy_verified(from, *digest, &mut to).map_err(damage(*digest, &half))?;
         to.sync_all().and_then(|()| fs::rename(&half, &target)).map_err(Error::io(&target))
     }
 
-    fn wrong(&self, why: impl Into<String>) -> Error {
+    /// Something is wrong with this layout.
+    pub fn wrong(&self, why: impl Into<String>) -> Error {
         Error::Layout { path: self.dir.clone(), why: why.into() }
     }
 }
 
-fn copy_verified(from: File, digest: Digest, to: &mut impl io::Write) -> io::Result<()> {
+fn copy_verified(from: impl Read, digest: Digest, to: &mut impl io::Write) -> io::Result<()> {
     let mut from = Verified::new(BufReader::with_capacity(1 << 16, from), digest);
     io::copy(&mut from, to).map(|_| ())
 }
@@ -223,15 +307,24 @@ fn read_bounded(file: File) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Kind {
+/// What a document of a registry or a layout is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// One image.
     Manifest,
+    /// Images for several platforms.
     Index,
 }
 
 impl Kind {
-    fn of(descriptor: &Descriptor) -> Option<Kind> {
-        match descriptor.media_type().as_ref() {
+    /// By a descriptor's media type.
+    pub fn of(descriptor: &Descriptor) -> Option<Kind> {
+        Kind::of_type(descriptor.media_type().as_ref())
+    }
+
+    /// By the media type.
+    pub fn of_type(media: &str) -> Option<Kind> {
+        match media {
             "application/vnd.oci.image.manifest.v1+json"
             | "application/vnd.docker.distribution.manifest.v2+json" => Some(Kind::Manifest),
             "application/vnd.oci.image.index.v1+json"

@@ -5,24 +5,33 @@
 //! through `sqfstar` and never unpacked, into one file under `disks/`, made once
 //! for each distinct stack of layers.
 
+mod ahead;
+pub mod archive;
+mod blob_lock;
+pub mod change;
 mod digest;
 mod disk;
 mod error;
 mod fetch;
+mod flatten;
 mod layer;
 mod layout;
+pub mod login;
 pub mod merge;
 mod platform;
 mod reference;
-mod store;
+pub mod search;
+pub mod store;
 
-use std::fmt;
 use std::path::PathBuf;
 
 pub use digest::{Digest, NotADigest};
 pub use error::{Error, Result};
+pub use layout::Documents;
 pub use oci_spec::image::ImageConfiguration;
-pub use reference::Reference;
+pub use platform::Platform;
+pub use reference::{At, DEFAULT_REGISTRY, Reference};
+use serde::{Deserialize, Serialize};
 pub use store::Store;
 
 /// An image that is ready to run.
@@ -52,7 +61,8 @@ pub struct RootDisk {
 }
 
 /// The file system on a root disk.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 #[non_exhaustive]
 pub enum DiskFormat {
     /// squashfs 4.0 with lz4.
@@ -75,22 +85,90 @@ pub struct PullOptions {
     pub tls_verify: bool,
     /// Credentials, in place of skopeo's own default files.
     pub authfile: Option<PathBuf>,
+    /// The machine that it is for.
+    pub platform: Platform,
     /// What an image may cost.
     pub limits: merge::Limits,
 }
 
 impl Default for PullOptions {
     fn default() -> PullOptions {
-        PullOptions { tls_verify: true, authfile: None, limits: merge::Limits::default() }
+        PullOptions {
+            tls_verify: true,
+            authfile: None,
+            platform: Platform::host(),
+            limits: merge::Limits::default(),
+        }
     }
 }
 
-/// A step on the way from a registry to a root disk; printed, a line for users.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// How to push an image.
+#[derive(Debug, Clone)]
+pub struct PushOptions {
+    /// Demand HTTPS and a valid certificate of the registry.
+    pub tls_verify: bool,
+    /// Credentials, in place of skopeo's own default files.
+    pub authfile: Option<PathBuf>,
+    /// The kind of manifest to make; none keeps the image's own.
+    pub format: Option<ManifestFormat>,
+}
+
+/// Kinds of manifests.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ManifestFormat {
+    /// OCI's.
+    Oci,
+    /// docker's, schema 2.
+    V2s2,
+}
+
+impl ManifestFormat {
+    /// skopeo's word for it.
+    pub fn word(self) -> &'static str {
+        match self {
+            ManifestFormat::Oci => "oci",
+            ManifestFormat::V2s2 => "v2s2",
+        }
+    }
+}
+
+/// A layer that is about to be moved.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct LayerState {
+    /// Its blob.
+    pub digest: Digest,
+    /// Bytes of the blob.
+    pub size: u64,
+    /// Whether it is here already.
+    pub present: bool,
+}
+
+/// A step on the way from a registry to a root disk, or back.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Progress {
-    /// A line of skopeo.
-    Fetch(String),
+    /// Another command downloads a layer that is needed here too.
+    Waiting,
+    /// The registry has nothing newer.
+    UpToDate,
+    /// The layers of the image, lowest first.
+    Layers {
+        /// Each with what is known of it.
+        layers: Vec<LayerState>,
+    },
+    /// `bytes` of a blob have been copied.
+    Fetching {
+        /// Which.
+        layer: Digest,
+        /// So many so far, rounded by skopeo.
+        bytes: u64,
+    },
+    /// A blob has been copied, or was there already.
+    Fetched {
+        /// Which.
+        layer: Digest,
+    },
     /// Layer `number` of `count`, from 1, is being checked.
     Check {
         /// Which.
@@ -105,14 +183,6 @@ pub enum Progress {
         /// Of how many.
         count: usize,
     },
-}
-
-impl fmt::Display for Progress {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Progress::Fetch(line) => f.write_str(line),
-            Progress::Check { number, count } => write!(f, "Checking layer {number} of {count}"),
-            Progress::Write { number, count } => write!(f, "Writing layer {number} of {count}"),
-        }
-    }
+    /// The image is ready to run.
+    Done,
 }

@@ -21,11 +21,17 @@ pub(super) enum Source {
     Layout { dir: PathBuf, tag: Option<String> },
     /// One file.
     Archive { format: ArchiveFormat, file: PathBuf, tag: Option<String> },
+    /// Another engine's store, in skopeo's words: `containers-storage`, and what
+    /// follows the colon.
+    Engine { transport: &'static str, name: String },
 }
 
+/// Which of the images of one name.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum At {
+pub enum At {
+    /// The one that is called so now.
     Tag(String),
+    /// Always the same.
     Digest(Digest),
 }
 
@@ -45,28 +51,49 @@ impl ArchiveFormat {
     }
 }
 
-const DEFAULT_REGISTRY: &str = "docker.io";
+/// Where bare names lead unless the settings say otherwise.
+pub const DEFAULT_REGISTRY: &str = "docker.io";
+/// The stores of other engines that skopeo reads: podman's and buildah's, and
+/// docker's.
+const ENGINES: [&str; 2] = ["containers-storage", "docker-daemon"];
 /// Docker's own limit on the name, registry included.
 const MAX_NAME: usize = 255;
 const MAX_TAG: usize = 128;
 
 impl Reference {
     /// Parses `busybox`, `alpine:3`, `localhost:5000/a/b@sha256:…`,
-    /// `docker://…`, `oci:DIR[:TAG]`, `oci-archive:FILE[:TAG]` or
-    /// `docker-archive:FILE[:TAG]`. Bare names get docker's defaults:
-    /// `docker.io`, `library/`, `latest`. As in skopeo, a path has no colon.
+    /// `docker://…`, `oci:DIR[:TAG]`, `oci-archive:FILE[:TAG]`,
+    /// `docker-archive:FILE[:TAG]`, `containers-storage:NAME` or
+    /// `docker-daemon:NAME:TAG`. Bare names get docker's defaults: `docker.io`,
+    /// `library/`, `latest`. As in skopeo, a path has no colon.
     pub fn parse(text: &str) -> Result<Reference> {
-        let source = if let Some(rest) = text.strip_prefix("oci:") {
+        Reference::parse_in(text, DEFAULT_REGISTRY)
+    }
+
+    /// The same, where names without a registry belong to `registry`.
+    pub fn parse_in(text: &str, registry: &str) -> Result<Reference> {
+        let engine = |name: &&str| text.strip_prefix(*name)?.strip_prefix(':');
+        let source = if let Some(transport) = ENGINES.into_iter().find(|e| engine(e).is_some()) {
+            self::engine(transport, engine(&transport).unwrap_or_default())
+        } else if let Some(rest) = text.strip_prefix("oci:") {
             path_and_tag(rest).map(|(dir, tag)| Source::Layout { dir, tag })
         } else if let Some(rest) = text.strip_prefix("oci-archive:") {
             archive(ArchiveFormat::Oci, rest)
         } else if let Some(rest) = text.strip_prefix("docker-archive:") {
             archive(ArchiveFormat::Docker, rest)
         } else {
-            registry(text.strip_prefix("docker://").unwrap_or(text))
+            self::registry(text.strip_prefix("docker://").unwrap_or(text), registry)
         };
         let source = source.map_err(|why| Error::Reference { text: text.to_owned(), why })?;
         Ok(Reference { source })
+    }
+
+    /// The name in a registry, and the tag or digest behind it.
+    pub fn in_registry(&self) -> Option<(&str, At)> {
+        match &self.source {
+            Source::Registry { name, at } => Some((name, at.clone())),
+            _ => None,
+        }
     }
 
     /// The same image, with the path of a local one made absolute and free of
@@ -74,7 +101,7 @@ impl Reference {
     pub(super) fn absolute(&self) -> Result<Reference> {
         let mut absolute = self.clone();
         match &mut absolute.source {
-            Source::Registry { .. } => {}
+            Source::Registry { .. } | Source::Engine { .. } => {}
             Source::Layout { dir: path, .. } | Source::Archive { file: path, .. } => {
                 *path = std::fs::canonicalize(&path).map_err(Error::io(path))?;
             }
@@ -90,6 +117,7 @@ impl fmt::Display for Reference {
             Source::Registry { name, at: At::Digest(digest) } => {
                 return write!(f, "{name}@{digest}");
             }
+            Source::Engine { transport, name } => return write!(f, "{transport}:{name}"),
             Source::Layout { dir, tag } => ("oci", dir, tag),
             Source::Archive { format, file, tag } => (format.transport(), file, tag),
         };
@@ -118,8 +146,15 @@ fn path_and_tag(rest: &str) -> Parsed<(PathBuf, Option<String>)> {
     Ok((PathBuf::from(path), tag.map(str::to_owned)))
 }
 
+fn engine(transport: &'static str, name: &str) -> Parsed<Source> {
+    if name.is_empty() || name.contains(char::is_control) {
+        return Err("it has no name");
+    }
+    Ok(Source::Engine { transport, name: name.to_owned() })
+}
+
 /// The grammar of github.com/distribution/reference, with docker's defaults.
-fn registry(text: &str) -> Parsed<Source> {
+fn registry(text: &str, default: &str) -> Parsed<Source> {
     let (rest, digest) = match text.split_once('@') {
         Some((rest, digest)) => {
             (rest, Some(digest.parse().map_err(|_| "what follows @ is no sha256 digest")?))
@@ -134,7 +169,7 @@ fn registry(text: &str) -> Parsed<Source> {
     if !tag.is_none_or(is_tag) {
         return Err("its tag is malformed");
     }
-    let name = full_name(name)?;
+    let name = full_name(name, default)?;
     let at = match digest {
         Some(digest) => At::Digest(digest),
         None => At::Tag(tag.unwrap_or("latest").to_owned()),
@@ -142,10 +177,10 @@ fn registry(text: &str) -> Parsed<Source> {
     Ok(Source::Registry { name, at })
 }
 
-fn full_name(name: &str) -> Parsed<String> {
+fn full_name(name: &str, default: &str) -> Parsed<String> {
     let (host, path) = match name.split_once('/') {
         Some((first, rest)) if is_host(first) => (first, rest),
-        _ => (DEFAULT_REGISTRY, name),
+        _ => (default, name),
     };
     let host = if host == "index.docker.io" { DEFAULT_REGISTRY } else { host };
     if !is_host_and_port(host) {
@@ -236,9 +271,19 @@ mod tests {
             ("oci:/a/b:tag", "oci:/a/b:tag"),
             ("oci-archive:f.tar:v:1", "oci-archive:f.tar:v:1"),
             ("docker-archive:./f.tar:busybox:1", "docker-archive:./f.tar:busybox:1"),
+            ("containers-storage:localhost/a", "containers-storage:localhost/a"),
+            ("docker-daemon:a:1", "docker-daemon:a:1"),
         ] {
             assert_eq!(Reference::parse(typed).unwrap().to_string(), full);
         }
+    }
+
+    #[test]
+    fn bare_names_belong_to_the_registry_of_the_settings() {
+        let full = |typed| Reference::parse_in(typed, "reg:5000").unwrap().to_string();
+        assert_eq!(full("a"), "reg:5000/a:latest");
+        assert_eq!(full("user/a:1"), "reg:5000/user/a:1");
+        assert_eq!(full("docker.io/a"), "docker.io/library/a:latest");
     }
 
     #[test]

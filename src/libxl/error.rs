@@ -37,6 +37,18 @@ pub enum Error {
         /// Which value.
         field: &'static str,
     },
+    /// Xen has too little memory left.
+    #[error(
+        "not enough memory for domain {name:?}: it needs {need_mib} MiB, {free_mib} MiB are free"
+    )]
+    NotEnoughMemory {
+        /// The domain that does not fit.
+        name: String,
+        /// MiB that it takes, Xen's own share included.
+        need_mib: u64,
+        /// MiB that nobody has.
+        free_mib: u64,
+    },
     /// poll(2) failed.
     #[error("cannot wait for events: {0}")]
     Poll(io::Error),
@@ -65,6 +77,9 @@ impl Error {
             Error::Xenstore(xenstore::Error::NotRunning { .. }) => Some(
                 "start it (`systemctl start xenstored`); `vxn check` says what else is missing",
             ),
+            Error::NotEnoughMemory { .. } => {
+                Some("give it less memory, or end another domain: `vxn domain list`")
+            }
             _ => None,
         }
     }

@@ -6,6 +6,8 @@ use std::os::fd::{AsRawFd, BorrowedFd};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
+use nix::poll::PollFlags;
+
 use super::{Code, Ctx, DomId, Error, Result, ShutdownReason, ffi};
 
 /// What happened to a domain.
@@ -144,16 +146,30 @@ impl Ctx {
         fds: [BorrowedFd<'_>; N],
         timeout: Option<Duration>,
     ) -> Result<[bool; N]> {
-        let ours =
-            fds.map(|fd| libc::pollfd { fd: fd.as_raw_fd(), events: libc::POLLIN, revents: 0 });
-        let mut all = ours.to_vec();
+        let ready = self.poll_each(&fds.map(|fd| (fd, PollFlags::POLLIN)), timeout)?;
+        Ok(std::array::from_fn(|i| !ready[i].is_empty()))
+    }
+
+    /// The same for any number of descriptors, each with what it is polled for;
+    /// says what each is ready for.
+    pub fn poll_each(
+        &self,
+        fds: &[(BorrowedFd<'_>, PollFlags)],
+        timeout: Option<Duration>,
+    ) -> Result<Vec<PollFlags>> {
+        let ours = fds.iter().map(|(fd, wanted)| libc::pollfd {
+            fd: fd.as_raw_fd(),
+            events: wanted.bits(),
+            revents: 0,
+        });
+        let mut all: Vec<libc::pollfd> = ours.collect();
         let wanted = self.before_poll(&mut all)?;
         let timeout = [timeout, wanted].into_iter().flatten().min();
         if !ffi::poll(&mut all, timeout).map_err(Error::Poll)? {
-            return Ok([false; N]);
+            return Ok(vec![PollFlags::empty(); fds.len()]);
         }
-        self.after_poll(&all[N..]);
-        Ok(std::array::from_fn(|i| all[i].revents != 0))
+        self.after_poll(&all[fds.len()..]);
+        Ok(all[..fds.len()].iter().map(|fd| PollFlags::from_bits_truncate(fd.revents)).collect())
     }
 
     /// The next event that has happened, without waiting (`libxl_event_check`).

@@ -1,6 +1,6 @@
 //! How much memory there is and how much a domain takes.
 
-use super::{Ctx, DomainConfig, Result, ffi};
+use super::{Ctx, DomainConfig, Error, Result, ffi};
 
 impl Ctx {
     /// The host memory that this domain would take, in KiB
@@ -16,5 +16,15 @@ impl Ctx {
     /// that somebody else has claimed but not taken yet still counts as free.
     pub fn free_memory_kib(&self) -> Result<u64> {
         self.run(format_args!("tell how much memory is free"), ffi::free_memory_kib)
+    }
+
+    /// Fails with [`Error::NotEnoughMemory`] if the domain would not fit now.
+    pub fn check_memory(&self, config: &DomainConfig) -> Result<()> {
+        let (need, free) = (self.need_memory_kib(config)?, self.free_memory_kib()?);
+        if need <= free {
+            return Ok(());
+        }
+        let name = config.name.clone();
+        Err(Error::NotEnoughMemory { name, need_mib: need.div_ceil(1024), free_mib: free / 1024 })
     }
 }

@@ -16,6 +16,11 @@ pub fn console_tty(domid: u32) -> String {
     format!("/local/domain/{domid}/console/tty")
 }
 
+/// Where a toolstack asks a domain's kernel to power off or reboot.
+pub fn shutdown(domid: u32) -> String {
+    format!("/local/domain/{domid}/control/shutdown")
+}
+
 /// What libxl knows a domain as: `pv`, `pvh` or `hvm`.
 pub fn libxl_type(domid: u32) -> String {
     format!("/libxl/{domid}/type")

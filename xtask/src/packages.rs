@@ -16,6 +16,14 @@ const PACKAGES: &[Package] = &[
     package("skopeo", "fetches images"),
     package("nftables", "nft, which publishes ports; tests run it in network namespaces"),
     package("iproute2", "ip, with which tests make hosts and cables"),
+    package("docker-registry", "the registry that the image tests pull from and push to"),
+    package("podman", "another engine: images go to and fro, and it is measured against"),
+    package("buildah", "builds an image that vxn reads"),
+    package("umoci", "another reading of layers, to compare root disks with"),
+    package("netavark", "podman wants it before it does anything"),
+    package("openssl", "makes the test registry's certificate"),
+    package("curl", "searches registries"),
+    package("time", "measures pulls"),
     package("util-linux", "setpriv, which ties QEMU to its parent"),
 ];
 

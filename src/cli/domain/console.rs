@@ -8,7 +8,7 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, IsTerminal, Read, Write};
 use std::os::fd::AsFd;
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
@@ -19,8 +19,8 @@ use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::sys::termios::{SetArg, Termios, cfmakeraw, tcgetattr, tcsetattr};
 
+use crate::container::console::lock;
 use crate::libxl::DomId;
-use crate::state::LockFile;
 use crate::xenstore::{Xenstore, paths};
 
 /// Ctrl-]
@@ -35,7 +35,7 @@ const MAX_PENDING: usize = 64 << 10;
 /// Connects this terminal to the console of a domain until the console ends, the
 /// user presses Ctrl-] or a signal comes. Without a terminal it only shows.
 pub fn attach(store: &Xenstore, domid: DomId) -> Result<ExitCode> {
-    let _lock = lock(Path::new("/var/lock"), domid)?;
+    let _lock = lock(domid)?;
     let path = tty(store, domid)?;
     let tty = OpenOptions::new()
         .read(true)
@@ -66,16 +66,6 @@ fn tty(store: &Xenstore, domid: DomId) -> Result<PathBuf> {
         if let Some(path) = store.read(&node)?.filter(|path| !path.is_empty()) {
             return Ok(String::from_utf8(path).context("the path of the console")?.into());
         }
-    }
-}
-
-/// Xen's own client takes the same lock.
-fn lock(dir: &Path, domid: DomId) -> Result<LockFile> {
-    let path = dir.join(format!("xenconsole.{domid}"));
-    let lock = LockFile::try_exclusive(&path);
-    match lock.with_context(|| format!("cannot lock {}", path.display()))? {
-        Some(lock) => Ok(lock),
-        None => bail!("the console of domain {domid} is in use by somebody else"),
     }
 }
 
@@ -224,18 +214,6 @@ fn is_transient(error: &io::Error) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn one_reader_at_a_time() {
-        let dir = tempfile::tempdir().unwrap();
-        let held = lock(dir.path(), DomId(7)).unwrap();
-        let error = lock(dir.path(), DomId(7)).err().unwrap().to_string();
-        assert_eq!(error, "the console of domain 7 is in use by somebody else");
-        assert!(lock(dir.path(), DomId(8)).is_ok());
-        drop(held);
-        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
-        assert!(lock(dir.path(), DomId(7)).is_ok());
-    }
 
     #[test]
     fn a_closed_terminal_ends_the_session() {

@@ -1,7 +1,7 @@
 //! `vxn domain`: the plain toolstack verbs, as xl has them.
 
 mod block;
-mod console;
+pub(super) mod console;
 mod create;
 mod list;
 mod monitor;

@@ -10,12 +10,12 @@ use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Result};
 use nix::unistd::{chdir, dup2_stdin, dup2_stdout, setsid};
 use serde::{Deserialize, Serialize};
 
 use crate::cli::domain_config::OnEnd;
-use crate::cli::failure::{Failure, Hint};
+use crate::cli::failure::Failure;
 use crate::libxl::{Ctx, DeathWatch, DomId, DomainConfig, EventKind, ShutdownReason, Uuid};
 use crate::state::LockFile;
 
@@ -113,7 +113,7 @@ struct Running {
 }
 
 fn start(ctx: &Ctx, Order { config, run, .. }: &Order, paused: bool) -> Result<Running> {
-    check_memory(ctx, config)?;
+    ctx.check_memory(config)?;
     let domid = {
         let _name = lock_name(run, &config.name)?;
         ctx.create_paused(config)?
@@ -129,19 +129,6 @@ fn start(ctx: &Ctx, Order { config, run, .. }: &Order, paused: bool) -> Result<R
         ctx.destroy(domid)?;
         Err(e)
     })
-}
-
-fn check_memory(ctx: &Ctx, config: &DomainConfig) -> Result<()> {
-    let (need, free) = (ctx.need_memory_kib(config)?, ctx.free_memory_kib()?);
-    if need > free {
-        let (name, need, free) = (&config.name, need.div_ceil(1024), free / 1024);
-        let hint = "give it less memory, or end another domain: `vxn domain list`";
-        return Err(anyhow!(
-            "not enough memory for domain {name:?}: it needs {need} MiB, {free} MiB are free"
-        )
-        .context(Hint(hint.to_owned())));
-    }
-    Ok(())
 }
 
 /// libxl checks whether a name is taken, and then takes it: two at once could both

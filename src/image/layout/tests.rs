@@ -132,9 +132,9 @@ fn containerds_full_names_are_tags_too() {
     descriptor["annotations"]["io.containerd.image.name"] = json!("docker.io/library/a:latest");
     fixture.index(&[descriptor]);
     for tag in ["latest", "docker.io/library/a:latest"] {
-        assert!(fixture.layout.resolve(Some(tag), "r").is_ok());
+        assert!(fixture.layout.resolve(Some(tag), "r", &Platform::host()).is_ok());
     }
-    assert!(fixture.layout.resolve(Some("a"), "r").is_err());
+    assert!(fixture.layout.resolve(Some("a"), "r", &Platform::host()).is_err());
 }
 
 proptest! {
@@ -162,7 +162,7 @@ proptest! {
             let number = list.iter().position(|l| std::ptr::eq(l, best)).unwrap();
             Digest::of(&number.to_le_bytes())
         });
-        prop_assert_eq!(fixture.layout.resolve(tag, "r").ok(), expected);
+        prop_assert_eq!(fixture.layout.resolve(tag, "r", &Platform::host()).ok(), expected);
     }
 
     #[test]
@@ -180,6 +180,6 @@ proptest! {
     fn any_bytes_as_an_index_are_safe(bytes in vec(any::<u8>(), 0..200)) {
         let fixture = Fixture::new();
         fs::write(fixture.dir.path().join("index.json"), bytes).unwrap();
-        let _ = fixture.layout.resolve(None, "r");
+        let _ = fixture.layout.resolve(None, "r", &Platform::host());
     }
 }

@@ -4,11 +4,13 @@
 //! that what slows the machine slows both. Ratios travel to other machines,
 //! seconds do not.
 
+mod images;
 mod rows;
 mod table;
 
 use std::path::Path;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use testbed::{Dom0, Options, tool};
@@ -31,10 +33,33 @@ pub struct Args {
 const PROGRAMS: [(&str, &[&str]); 2] =
     [("floor", &["-lxenlight", "-lxentoollog"]), ("hotplug", &["-lxenstore"])];
 
-/// Boots, measures all rows and prints the table.
+/// The scripts beside them, and what makes guests for one of them.
+const SCRIPTS: [&str; 6] = [
+    "bench/daemon-run",
+    "bench/daemons",
+    "vcontainer/make-blobs",
+    "vcontainer/preinit",
+    "vcontainer/init",
+    "vcontainer/udhcpc",
+];
+
+/// How long what surrounds a row may take: it may boot DomUs.
+const PATIENCE: Duration = Duration::from_secs(600);
+
+/// Measures pulls here; then boots, measures all other rows and prints the tables.
 pub fn run(args: &Args) -> Result<ExitCode> {
+    if images::NAME.contains(&args.only) {
+        println!("{}", images::run(args.rounds)?);
+    }
+    let rows: Vec<Row> =
+        rows::all().into_iter().filter(|row| row.name.contains(&args.only)).collect();
+    if rows.is_empty() && !rows::CACHED.contains(&args.only) {
+        return Ok(ExitCode::SUCCESS);
+    }
     let artifacts = artifacts::make()?;
-    compile(&artifacts.install.dir().join("usr/lib/bench"))?;
+    let dir = artifacts.install.dir().join("usr/lib/bench");
+    compile(&dir)?;
+    copy_scripts(&dir)?;
     eprintln!("xtask: booting Xen and Dom0 in QEMU");
     let dom0 = Dom0::boot(&Options {
         name: "bench".to_owned(),
@@ -44,11 +69,18 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     })?;
     dom0.shell(rows::SETUP)?.success().context("the bench cannot be set up")?;
     let mut measured = Vec::new();
-    for row in rows::all().into_iter().filter(|row| row.name.contains(&args.only)) {
+    for row in rows {
+        let whole = |script: &str| dom0.command(["bash", "-c", script]).timeout(PATIENCE).run();
+        whole(&row.first)?.success().with_context(|| format!("before {}", row.name))?;
         let seconds = measure(&dom0, &row, args.rounds)?;
+        whole(&row.last)?.success().with_context(|| format!("after {}", row.name))?;
         measured.push((row, seconds));
     }
     println!("{}", table::render(&measured));
+    if rows::CACHED.contains(&args.only) {
+        let seconds = measure(&dom0, &rows::cached(), args.rounds)?;
+        println!("{}", table::sizes(rows::CACHED, &seconds));
+    }
     Ok(ExitCode::SUCCESS)
 }
 
@@ -60,6 +92,17 @@ fn compile(dir: &Path) -> Result<()> {
         let mut cc = tool::command("cc");
         cc.args(["-O2", "-o"]).arg(dir.join(name)).arg(source).args(libraries);
         tool::run(&mut cc)?;
+    }
+    Ok(())
+}
+
+fn copy_scripts(dir: &Path) -> Result<()> {
+    for script in SCRIPTS {
+        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("../testbed").join(script);
+        let target = dir.join(script.strip_prefix("bench/").unwrap_or(script));
+        std::fs::create_dir_all(target.parent().unwrap_or(dir))?;
+        std::fs::copy(&source, &target)
+            .with_context(|| format!("cannot copy {}", source.display()))?;
     }
     Ok(())
 }

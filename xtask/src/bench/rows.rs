@@ -1,7 +1,7 @@
 //! What is measured.
 
 /// How `vxn` has to do in a row.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Default, Clone, Copy)]
 pub struct Bound {
     /// At most this share of xl's time …
     pub of_xl: f64,
@@ -30,18 +30,22 @@ pub struct Side {
 }
 
 /// A line of the table.
-#[derive(Debug, Clone)]
+#[derive(Debug, Default, Clone)]
 pub struct Row {
     /// What is measured.
     pub name: String,
     /// What vxn has to reach.
     pub bound: Bound,
+    /// Shell commands before the first measurement.
+    pub first: String,
     /// Shell commands before each measurement.
     pub before: String,
     /// Those that take turns.
     pub sides: Vec<Side>,
     /// Shell commands after each measurement.
     pub after: String,
+    /// Shell commands after the last measurement.
+    pub last: String,
 }
 
 /// Once, before the first row: a bridge, a disk, the caches of vxn, and the
@@ -80,6 +84,7 @@ pub fn all() -> Vec<Row> {
     }
     rows.push(attach());
     rows.extend(["pv", "pvh"].map(run));
+    rows.push(daemon_run());
     rows
 }
 
@@ -103,13 +108,13 @@ fn create(kind: &str, kernel: &str, of_xl: f64) -> Row {
     Row {
         name: format!("domain create, {kind}, {kernel}"),
         bound: Bound { of_xl, of_floor: OF_FLOOR },
-        before: String::new(),
         sides: vec![
             side(Who::Xl, format!("xl create {config}")),
             side(Who::Vxn, format!("vxn domain create {config}")),
             side(Who::Floor, floor),
         ],
         after: DESTROY.to_owned(),
+        ..Row::default()
     }
 }
 
@@ -127,6 +132,22 @@ fn attach() -> Row {
             side(Who::Floor, floor),
         ],
         after: DESTROY.to_owned(),
+        ..Row::default()
+    }
+}
+
+/// The name of the row that compares small and large.
+pub const CACHED: &str = "run of a cached image";
+
+/// The same command in an image of 1 MB and in one of 100 MB.
+pub fn cached() -> Row {
+    let run = |image| format!("vxn run --rm --type pv -m 128M oci:/srv/images/{image} true");
+    Row {
+        name: CACHED.to_owned(),
+        bound: Bound { of_xl: 1.0, of_floor: OF_FLOOR },
+        before: String::new(),
+        sides: ["busybox", "debian"].map(|image| side(Who::Vxn, run(image))).into(),
+        after: String::new(),
     }
 }
 
@@ -136,12 +157,28 @@ fn run(kind: &str) -> Row {
     Row {
         name: format!("run --rm busybox true, {kind} (xl: create alone)"),
         bound: Bound { of_xl: 1.0, of_floor: OF_FLOOR },
-        before: String::new(),
         sides: vec![
             side(Who::Xl, format!("xl create /srv/bench/{kind}-vmlinuz.cfg")),
             side(Who::Vxn, vxn),
         ],
         // There is none after a run.
         after: format!("{DESTROY} || true"),
+        ..Row::default()
+    }
+}
+
+/// A container in a DomU that waits for it, on a disk that is attached meanwhile.
+fn daemon_run() -> Row {
+    let disk = r#""$(ls /var/lib/vxn/disks/*.squashfs | head -n 1)""#;
+    Row {
+        name: "daemon run: attach, echo, detach".to_owned(),
+        bound: Bound { of_xl: 1.0 / 3.0, of_floor: OF_FLOOR },
+        first: "/usr/lib/bench/daemons".to_owned(),
+        sides: vec![
+            side(Who::Xl, format!("/usr/lib/bench/daemon-run bench-xl {disk} 'echo hello'")),
+            side(Who::Vxn, format!("vxn backend run --disk {disk} bench-vxn -- 'echo hello'")),
+        ],
+        last: "vxn backend destroy bench-vxn; xl destroy bench-xl".to_owned(),
+        ..Row::default()
     }
 }

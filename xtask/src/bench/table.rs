@@ -23,6 +23,17 @@ pub fn render(measured: &[(Row, Vec<Vec<f64>>)]) -> String {
     format!("Medians of {rounds} in seconds, under emulation; the ratios are what counts.\n{table}")
 }
 
+/// One line: the same in a small and in a large image, within 10 % of each other.
+pub fn sizes(name: &str, seconds: &[Vec<f64>]) -> String {
+    let medians: Vec<f64> = seconds.iter().filter_map(|side| median(side)).collect();
+    let [small, large] = medians[..] else { return format!("{name}: not measured") };
+    let ratio = large / small;
+    let mark = if ratio <= 1.1 { "met" } else { "MISSED" };
+    format!(
+        "{name}: 1 MB {small:.2} s, 100 MB {large:.2} s, ratio {ratio:.2}, at most 1.10: {mark}"
+    )
+}
+
 /// The cells of a row after its name. A missed bound is marked.
 fn line(bound: Bound, xl: Option<f64>, vxn: Option<f64>, floor: Option<f64>) -> [String; 6] {
     let ratio = |a: Option<f64>, b: Option<f64>| Some(a? / b?);
@@ -41,7 +52,8 @@ fn line(bound: Bound, xl: Option<f64>, vxn: Option<f64>, floor: Option<f64>) -> 
     ]
 }
 
-fn median(seconds: &[f64]) -> Option<f64> {
+/// The middle one.
+pub fn median(seconds: &[f64]) -> Option<f64> {
     let mut sorted = seconds.to_vec();
     sorted.sort_by(f64::total_cmp);
     let middle = sorted.len() / 2;
@@ -61,6 +73,13 @@ mod tests {
         assert_eq!(median(&[]), None);
         assert_eq!(median(&[3.0, 1.0, 2.0]), Some(2.0));
         assert_eq!(median(&[4.0, 1.0, 2.0, 3.0]), Some(2.5));
+    }
+
+    #[test]
+    fn sizes_are_compared() {
+        let line = sizes("x", &[vec![1.0, 2.0, 9.0], vec![2.1]]);
+        assert_eq!(line, "x: 1 MB 2.00 s, 100 MB 2.10 s, ratio 1.05, at most 1.10: met");
+        assert!(sizes("x", &[vec![1.0], vec![1.2]]).ends_with("MISSED"));
     }
 
     #[test]
