@@ -43,9 +43,9 @@ enum Command {
     Run(Box<run::RunArgs>),
     /// Drive domains directly, as xl does.
     Domain(domain::DomainArgs),
-    Backend(backend::BackendArgs),
     /// Manage the networks that containers are on.
     Network(network::NetworkArgs),
+    Backend(backend::BackendArgs),
     Check(check::CheckArgs),
     Info(info::InfoArgs),
     #[command(flatten)]
@@ -105,8 +105,8 @@ fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
     match command {
         Command::Run(args) => run::run(*args, &settings),
         Command::Domain(args) => domain::run(args, &settings),
-        Command::Backend(args) => backend::run(args, &settings),
         Command::Network(args) => network::run(args, &settings),
+        Command::Backend(args) => backend::run(args, &settings),
         Command::Check(args) => check::run(&args, &settings),
         Command::Info(args) => info::run(&args, &settings),
         Command::Image(verb) => image::run(verb, &settings),

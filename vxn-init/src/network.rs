@@ -115,3 +115,74 @@ fn switch(name: &str, value: &str) -> Result<()> {
         written => written.context(format_args!("write {}", file.display())),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use nix::sched::{CloneFlags, unshare};
+
+    use super::*;
+
+    const MAC: [u8; 6] = [0x00, 0x16, 0x3e, 1, 2, 3];
+
+    /// A cable in a network namespace of this thread: the end with [`MAC`] is the
+    /// guest's, the other one is Dom0's and up.
+    fn cable(test: &str) -> Option<Links> {
+        if let Err(e) = unshare(CloneFlags::CLONE_NEWNET) {
+            eprintln!("SKIPPED: {test}: no network namespace: {e}");
+            return None;
+        }
+        let links = Links::open().unwrap();
+        links.add("eth0", "veth").unwrap();
+        let guest = links.find("eth0").unwrap().unwrap();
+        links.change(guest.index).address(MAC).apply().unwrap();
+        let is_dom0 = |link: &Link| link.kind == "veth" && link.index != guest.index;
+        let dom0 = links.list().unwrap().into_iter().find(is_dom0).unwrap();
+        links.change(dom0.index).up().apply().unwrap();
+        Some(links)
+    }
+
+    fn network() -> Network {
+        Network {
+            interfaces: vec![Interface {
+                mac: MAC,
+                mtu: 1400,
+                addresses: vec![
+                    ("10.144.7.7".parse().unwrap(), 16),
+                    ("fd76::7".parse().unwrap(), 64),
+                ],
+                gateways: vec!["10.144.0.1".parse().unwrap(), "fd76::1".parse().unwrap()],
+            }],
+            hosts: "10.144.7.7\tbox\n".to_owned(),
+            resolv_conf: "nameserver 192.0.2.53\n".to_owned(),
+        }
+    }
+
+    #[test]
+    fn an_interface_is_set_up_once_and_files_are_kept_current() {
+        let Some(links) = cable("an_interface_is_set_up_once") else { return };
+        let dir = tempfile::tempdir().unwrap();
+        let root = Rootfs::open(dir.path()).unwrap();
+        let file = |name: &str| fs::read_to_string(dir.path().join("etc").join(name)).unwrap();
+        let mut nics = Nics::default();
+        nics.apply(network(), &root).unwrap();
+
+        let eth0 = links.find("eth0").unwrap().unwrap();
+        assert!(eth0.mtu == 1400 && eth0.flags.contains(LinkFlags::LowerUp), "{eth0:?}");
+        let addresses = links.addresses(eth0.index).unwrap();
+        assert_eq!(addresses, ["10.144.7.7/16".parse().unwrap(), "fd76::7/64".parse().unwrap()]);
+        for to in ["192.0.2.1:9", "[2001:db8::1]:9"] {
+            let any = if to.starts_with('[') { "[::]:0" } else { "0.0.0.0:0" };
+            let from = std::net::UdpSocket::bind(any).unwrap();
+            from.connect(to).unwrap_or_else(|e| panic!("no way to {to}: {e}"));
+        }
+        assert_eq!(file("hosts"), "10.144.7.7\tbox\n");
+        assert_eq!(file("resolv.conf"), "nameserver 192.0.2.53\n");
+
+        // Others come and go; the interface, and what the container made of a
+        // file that has not changed, stay.
+        fs::write(dir.path().join("etc/resolv.conf"), "mine\n").unwrap();
+        let hosts = "10.144.7.7\tbox\n10.144.7.8\tweb\n".to_owned();
+        nics.apply(Network { hosts: hosts.clone(), ..network() }, &root).unwrap();
+        assert_eq!((file("hosts"), file("resolv.conf")), (hosts, "mine\n".to_owned()));
+    }
+}
