@@ -147,6 +147,17 @@ fn an_end_asks_for_one_pong_and_waits_for_it() {
 }
 
 #[test]
+fn the_echo_of_the_ping_is_no_output() {
+    let end = "===OUTPUT_END===\r\n===EXIT_CODE=0===\r\n===END===\r\n";
+    for (before, after) in [("", "more\r\n"), ("mo", "re\r\n"), ("more\r\n", "")] {
+        let console =
+            format!("===OUTPUT_START===\r\n{end}{before}===PING===\r\n{after}{end}===PONG===\r\n");
+        let expected = format!("{end}more\n").replace('\r', "").into_bytes();
+        assert_eq!(read(console.as_bytes(), &[7]), (expected, vec![Event::Finished(0)]));
+    }
+}
+
+#[test]
 fn an_error_is_no_success() {
     let console = b"===ERROR===\r\nInput device not found\r\n===END===\r\n";
     let (output, events) = read(console, &[5]);
