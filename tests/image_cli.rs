@@ -115,6 +115,31 @@ fn a_list_has_an_image_for_each_platform() {
 }
 
 #[test]
+fn mirrors_and_policy_are_those_of_skopeo() {
+    let fixture = Fixture::new();
+    let registry = Registry::start(fixture.dir.path(), Setup::default());
+    let image = fixture.layout.image(arch().0, &layers("x"), Packing::Gzip);
+    registry.push(&fixture.layout, &image, "a:1", &[]);
+    let containers = fixture.dir.path().join(".config/containers");
+    fs::create_dir_all(&containers).unwrap();
+    let mirror = format!(
+        "[[registry]]\nlocation = \"origin.example\"\n\
+         [[registry.mirror]]\nlocation = \"{}\"\ninsecure = true\n",
+        registry.host
+    );
+    fs::write(containers.join("registries.conf"), mirror).unwrap();
+    let vxn = &fixture.vxn;
+    vxn.configure("registry = \"origin.example\"\n");
+    assert_eq!(vxn.ok(&["pull", "a:1"]), "origin.example/a:1");
+    assert_eq!(vxn.inspect("a:1")["Digest"], image["digest"]);
+
+    vxn.ok(&["rmi", "a:1"]);
+    fs::write(containers.join("policy.json"), r#"{"default": [{"type": "reject"}]}"#).unwrap();
+    let error = vxn.fails(&["pull", "a:1"]);
+    assert!(error.contains("rejected by policy"), "{error}");
+}
+
+#[test]
 fn a_layer_that_is_corrupted_in_the_registry() {
     let fixture = Fixture::new();
     let registry = Registry::start(fixture.dir.path(), Setup::default());
@@ -319,5 +344,17 @@ fn a_bundle_is_what_a_runtime_expects() {
     assert!(process["env"].as_array().unwrap().contains(&"A=b".into()));
     assert_eq!(config["root"]["path"], "rootfs");
     assert_eq!(fs::read(fixture.dir.path().join("bundle/rootfs/etc/new")).unwrap(), b"1");
-    assert!(fixture.vxn.fails(&["bundle", "one", &dir]).contains("is not empty"));
+    let vxn = &fixture.vxn;
+    assert!(vxn.fails(&["bundle", "one", &dir]).contains("is not empty"));
+
+    // Whatever makes a container comes by its image in these ways.
+    let id = vxn.inspect("one")["Id"].as_str().unwrap()["sha256:".len()..][..12].to_owned();
+    vxn.ok(&["bundle", "--pull=never", &id, &fixture.path("by-id"), "--", "/hello"]);
+    let error = vxn.fails(&["bundle", "--pull=never", "two", &fixture.path("none")]);
+    assert!(error.contains("no such image: two"), "{error}");
+    let other = format!("--platform=linux/{}", arch().1);
+    let error = vxn.fails(&["bundle", &other, "one", &fixture.path("none")]);
+    assert!(error.contains("this host runs linux/"), "{error}");
+    let error = vxn.fails(&["bundle", "--pull=always", "localhost:1/none", &fixture.path("none")]);
+    assert!(error.contains("connection refused"), "{error}");
 }

@@ -224,3 +224,33 @@ fn variable(entry: &[u8]) -> anyhow::Result<Option<Vec<u8>>> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Debug, Parser)]
+    struct Line {
+        #[command(flatten)]
+        run: RunArgs,
+    }
+
+    fn parse(words: &[&str]) -> RunArgs {
+        Line::try_parse_from([&["run"], words].concat()).unwrap().run
+    }
+
+    #[test]
+    fn the_last_of_a_repeated_flag_counts_and_lists_grow() {
+        let args = parse(&["-m", "64M", "-e", "A=1", "-m", "128M", "-e", "B=2", "image"]);
+        assert_eq!(args.memory, Some("128M".parse().unwrap()));
+        assert_eq!(args.env, ["A=1", "B=2"]);
+    }
+
+    #[test]
+    fn what_follows_the_image_is_the_commands_own() {
+        let words = ["image", "printf", "", "-m", "--rm", "-rm", "--", "a b", "-e"];
+        assert_eq!(parse(&[&["-i"], &words[..]].concat()).words, words);
+    }
+}

@@ -54,6 +54,15 @@ pub struct Documents {
 }
 
 impl Documents {
+    /// Refuses an image that `platform` does not run; `reference` is its name.
+    pub fn check_platform(&self, platform: &Platform, reference: &str) -> Result<()> {
+        if platform.runs(&self.config) {
+            return Ok(());
+        }
+        let offered = format!("{}/{}", self.config.os(), self.config.architecture());
+        Err(Error::Platform { reference: reference.to_owned(), offered, wanted: platform.clone() })
+    }
+
     /// Every blob of the image but the manifest.
     pub fn blobs(&self) -> impl Iterator<Item = Digest> {
         self.layers.iter().map(|layer| layer.digest).chain([self.config_digest])

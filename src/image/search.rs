@@ -82,9 +82,7 @@ pub fn search(query: &Query<'_>) -> Result<Vec<Hit>> {
         let answer: Answer = serde_json::from_slice(&answer).map_err(|e| failed(e.to_string()))?;
         return Ok(answer.results.into_iter().take(query.limit).map(hub_hit).collect());
     }
-    let answer = get(registry, "/v2/_catalog", &["n=10000".to_owned()], query)?;
-    let answer: Catalogue = serde_json::from_slice(&answer).map_err(|e| failed(e.to_string()))?;
-    let names = answer.repositories.unwrap_or_default().into_iter();
+    let names = catalogue(registry, query)?.into_iter();
     let hit = |name: String| Hit {
         registry: registry.to_owned(),
         name: format!("{registry}/{name}"),
@@ -93,6 +91,29 @@ pub fn search(query: &Query<'_>) -> Result<Vec<Hit>> {
         official: false,
     };
     Ok(names.filter(|name| name.contains(term)).take(query.limit).map(hit).collect())
+}
+
+/// What a registry gives at once, and how often it is asked.
+const PAGE: usize = 1000;
+const MAX_PAGES: usize = 100;
+
+/// All repositories of a registry.
+fn catalogue(registry: &str, query: &Query<'_>) -> Result<Vec<String>> {
+    let mut names: Vec<String> = Vec::new();
+    for _ in 0..MAX_PAGES {
+        let mut arguments = vec![format!("n={PAGE}")];
+        arguments.extend(names.last().map(|name| format!("last={name}")));
+        let answer = get(registry, "/v2/_catalog", &arguments, query)?;
+        let page: Catalogue = serde_json::from_slice(&answer)
+            .map_err(|e| Error::Search { registry: registry.to_owned(), words: e.to_string() })?;
+        let page = page.repositories.unwrap_or_default();
+        let full = page.len() >= PAGE;
+        names.extend(page);
+        if !full {
+            break;
+        }
+    }
+    Ok(names)
 }
 
 fn hub_hit(hit: HubHit) -> Hit {

@@ -41,7 +41,7 @@ impl Vxn {
         let mut command = vxn::tool::command(Path::new(env!("CARGO_BIN_EXE_vxn")));
         command.args(arguments).env("VXN_ROOT", self.root("")).env("VXN_RUN", self.dir.join("run"));
         command.env("VXN_CONFIG", self.dir.join("vxn.toml"));
-        command.env("REGISTRY_AUTH_FILE", self.dir.join("auth.json"));
+        command.env("REGISTRY_AUTH_FILE", self.dir.join("auth.json")).env("HOME", &self.dir);
         if let Some(certificate) = &self.trusted {
             command.env("SSL_CERT_FILE", certificate).env("CURL_CA_BUNDLE", certificate);
         }

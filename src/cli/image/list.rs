@@ -120,7 +120,10 @@ fn row(image: &Summary, name: &str, no_trunc: bool) -> Value {
         "ID": if no_trunc { image.id.to_string() } else { image.id.short() },
         "Created": time.as_second(),
         "CreatedAt": time.to_string(),
-        "CreatedSince": ago(Timestamp::now().as_second() - time.as_second()),
+        "CreatedSince": match image.config.created() {
+            Some(_) => ago(Timestamp::now().as_second() - time.as_second()),
+            None => "N/A".to_owned(),
+        },
         "Size": bytes(image.size),
         "Bytes": image.size,
         "Names": image.names,

@@ -13,7 +13,7 @@ use crate::cli::format::bytes;
 use crate::config::Settings;
 use crate::image::store::Freed;
 
-/// `vxn image prune`.
+/// `vxn image prune`, `vxn system prune`.
 #[derive(Debug, Args)]
 pub struct PruneArgs {
     /// All images that no container is made of, not only those without a name.
@@ -29,8 +29,8 @@ pub struct PruneArgs {
 
 /// Runs `vxn image prune`.
 pub fn run(args: &PruneArgs, settings: &Settings) -> Result<ExitCode> {
-    let what =
-        if args.all { "all images without a container" } else { "all images without a name" };
+    let which = if args.all { "container" } else { "name" };
+    let what = format!("all images without a {which}, and what broken pulls left");
     if !args.force && !sure(&format!("WARNING! This will remove {what}."))? {
         return Ok(ExitCode::SUCCESS);
     }
@@ -41,7 +41,7 @@ pub fn run(args: &PruneArgs, settings: &Settings) -> Result<ExitCode> {
 }
 
 /// Removes what nothing needs.
-pub fn prune(all: bool, filters: &[Filter], settings: &Settings) -> Result<Freed> {
+fn prune(all: bool, filters: &[Filter], settings: &Settings) -> Result<Freed> {
     for filter in filters {
         if !matches!(filter, Filter::Label(..) | Filter::Until(_)) {
             bail!("images are pruned by label or until only");
@@ -59,7 +59,7 @@ pub fn prune(all: bool, filters: &[Filter], settings: &Settings) -> Result<Freed
 }
 
 /// Asks, as docker does.
-pub fn sure(warning: &str) -> Result<bool> {
+fn sure(warning: &str) -> Result<bool> {
     if !io::stdin().is_terminal() {
         return Err(anyhow::anyhow!("nobody is there to confirm"))
             .context(Hint("use --force".to_owned()));

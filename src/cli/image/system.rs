@@ -6,8 +6,7 @@ use anyhow::Result;
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
-use super::filter::Filter;
-use super::{RegistryFlags, Show, limits, prune, remove, store, used};
+use super::{RegistryFlags, Show, limits, prune, store, used};
 use crate::cli::format::{Format, Row, bytes, columns};
 use crate::config::Settings;
 use crate::image::PullOptions;
@@ -19,7 +18,7 @@ pub enum SystemVerb {
     /// Show what takes how much disk.
     Df(DfArgs),
     /// Remove what nothing needs.
-    Prune(PruneArgs),
+    Prune(prune::PruneArgs),
     /// Verify every digest and every root disk, and repair what can be.
     Check(CheckArgs),
 }
@@ -30,20 +29,6 @@ pub struct DfArgs {
     /// Print each line so: json, or text with {{.Field}} in it.
     #[arg(long, value_name = "FORMAT")]
     format: Option<Format>,
-}
-
-/// `vxn system prune`.
-#[derive(Debug, Args)]
-pub struct PruneArgs {
-    /// All images that no container is made of, not only those without a name.
-    #[arg(short, long)]
-    all: bool,
-    /// Do not ask.
-    #[arg(short, long)]
-    force: bool,
-    /// Only what this holds for: label=KEY[=VALUE] or until=TIME.
-    #[arg(long, value_name = "KEY=VALUE")]
-    filter: Vec<Filter>,
 }
 
 /// `vxn system check`.
@@ -60,7 +45,7 @@ pub struct CheckArgs {
 pub fn run(verb: SystemVerb, settings: &Settings) -> Result<ExitCode> {
     match verb {
         SystemVerb::Df(args) => df(&args, settings),
-        SystemVerb::Prune(args) => system_prune(&args, settings),
+        SystemVerb::Prune(args) => prune::run(&args, settings),
         SystemVerb::Check(args) => check(&args, settings),
     }
 }
@@ -86,19 +71,6 @@ fn df(args: &DfArgs, settings: &Settings) -> Result<ExitCode> {
         vec![["TYPE", "TOTAL", "ACTIVE", "SIZE", "RECLAIMABLE"].map(str::to_owned).to_vec()];
     lines.extend(rows.iter().map(|row| fields.map(|field| text(&row[field])).to_vec()));
     print!("{}", columns(&lines));
-    Ok(ExitCode::SUCCESS)
-}
-
-fn system_prune(args: &PruneArgs, settings: &Settings) -> Result<ExitCode> {
-    let which = if args.all { "without a container" } else { "without a name" };
-    let warning =
-        format!("WARNING! This will remove:\n  - all images {which}\n  - what broken pulls left");
-    if !args.force && !prune::sure(&warning)? {
-        return Ok(ExitCode::SUCCESS);
-    }
-    let freed = prune::prune(args.all, &args.filter, settings)?;
-    remove::print(&freed);
-    println!("Total reclaimed space: {}", bytes(freed.bytes));
     Ok(ExitCode::SUCCESS)
 }
 

@@ -154,11 +154,7 @@ impl Store {
     ) -> Result<Image> {
         let documents: Documents = self.blobs.image(&found.digest)?;
         let key = found.name.clone().unwrap_or_else(|| documents.config_digest.to_string());
-        if !options.platform.runs(&documents.config) {
-            let offered = format!("{}/{}", documents.config.os(), documents.config.architecture());
-            let wanted = options.platform.clone();
-            return Err(Error::Platform { reference: key, offered, wanted });
-        }
+        documents.check_platform(&options.platform, &key)?;
         let path = disk::path(&self.root, &documents.layers);
         if path.exists() {
             return Ok(image(key, documents, path));

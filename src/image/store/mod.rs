@@ -134,11 +134,7 @@ impl Store {
             (None, _) => (fetch::copy(reference, &stage, None, options, progress)?, None),
         };
         let documents = stage.layout().image(&digest)?;
-        if !options.platform.runs(&documents.config) {
-            let offered = format!("{}/{}", documents.config.os(), documents.config.architecture());
-            let wanted = options.platform.clone();
-            return Err(Error::Platform { reference: origin.key, offered, wanted });
-        }
+        documents.check_platform(&options.platform, &origin.key)?;
         if Origin::of(reference, &options.platform)?.stamp != origin.stamp {
             let why = "the archive changed while it was read".to_owned();
             return Err(Error::Fetch { reference: origin.key, words: why });
