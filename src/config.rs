@@ -7,9 +7,12 @@ use std::fmt::{self, Display};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
+use ipnet::{Ipv4Net, Ipv6Net};
 use serde::{Deserialize, Serialize};
 
 pub use memory::Memory;
+
+use crate::network::{Defaults, Networks};
 
 /// The settings file, unless `VXN_CONFIG` names another.
 pub const FILE: &str = "/etc/vxn/vxn.toml";
@@ -150,6 +153,12 @@ pub struct Settings {
     pub root: Setting<PathBuf>,
     /// Live state: gone with the boot.
     pub run: Setting<PathBuf>,
+    /// Bridge of the default network.
+    pub bridge: Setting<String>,
+    /// IPv4 addresses of the default network.
+    pub subnet: Setting<Ipv4Net>,
+    /// IPv6 addresses of the default network.
+    pub subnet6: Setting<Ipv6Net>,
     /// Seconds that a DomU may take from its first instruction to its hello.
     pub boot_timeout: Setting<u64>,
     /// The registry of names that have none.
@@ -181,6 +190,9 @@ impl Settings {
             self.hotplug.path_row("hotplug"),
             self.root.path_row("root"),
             self.run.path_row("run"),
+            self.bridge.row("bridge"),
+            self.subnet.row("subnet"),
+            self.subnet6.row("subnet6"),
             self.boot_timeout.row("boot_timeout"),
             self.registry.row("registry"),
             self.image_limit.row("image_limit"),
@@ -213,6 +225,9 @@ struct FileKeys {
     hotplug: Option<Scalar>,
     root: Option<Scalar>,
     run: Option<Scalar>,
+    bridge: Option<Scalar>,
+    subnet: Option<Scalar>,
+    subnet6: Option<Scalar>,
     boot_timeout: Option<Scalar>,
     registry: Option<Scalar>,
     image_limit: Option<Scalar>,
@@ -245,6 +260,16 @@ impl Settings {
         self.root.value.join("tmp")
     }
 
+    /// The networks that guests can be on.
+    pub fn networks(&self) -> Networks {
+        let defaults = Defaults {
+            bridge: self.bridge.value.clone(),
+            subnet: self.subnet.value,
+            subnet6: self.subnet6.value,
+        };
+        Networks::new(&self.root.value, &self.run.value, defaults)
+    }
+
     /// Reads the file and the environment of this process.
     pub fn load() -> Result<Settings, Error> {
         let named = std::env::var_os("VXN_CONFIG").map(PathBuf::from);
@@ -272,6 +297,7 @@ impl Settings {
             message: e.to_string().trim_end().to_owned(),
         })?;
         let source = Source { path, env: &env };
+        let network = Defaults::default();
         Ok(Settings {
             memory: source.pick("memory", keys.memory, || Memory::from_mib(256))?,
             vcpus: source.pick("vcpus", keys.vcpus, || 1)?,
@@ -281,6 +307,9 @@ impl Settings {
             hotplug: source.pick("hotplug", keys.hotplug, || lib("vxn-hotplug"))?,
             root: source.pick("root", keys.root, || PathBuf::from("/var/lib/vxn"))?,
             run: source.pick("run", keys.run, || PathBuf::from("/run/vxn"))?,
+            bridge: source.pick("bridge", keys.bridge, || network.bridge.clone())?,
+            subnet: source.pick("subnet", keys.subnet, || network.subnet)?,
+            subnet6: source.pick("subnet6", keys.subnet6, || network.subnet6)?,
             boot_timeout: source.pick("boot_timeout", keys.boot_timeout, || 120)?,
             registry: source.pick("registry", keys.registry, || "docker.io".to_owned())?,
             image_limit: source
@@ -327,36 +356,4 @@ impl Source<'_> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn load(text: &str, env: &[(&str, &str)]) -> Result<Settings, Error> {
-        Settings::from_parts(Path::new("/etc/vxn/vxn.toml"), text, |name| {
-            env.iter().find(|(n, _)| *n == name).map(|(_, v)| (*v).to_owned())
-        })
-    }
-
-    #[test]
-    fn environment_beats_file_beats_built_in() {
-        let s = load("memory = \"1G\"\nvcpus = 3", &[("VXN_VCPUS", "2")]).unwrap();
-        assert_eq!(s.memory.value, Memory::from_mib(1024));
-        assert_eq!(s.memory.origin, Origin::File("/etc/vxn/vxn.toml".into()));
-        assert_eq!(s.vcpus.value, 2);
-        assert_eq!(s.vcpus.origin, Origin::Environment("VXN_VCPUS".into()));
-        assert_eq!(s.guest_type.origin, Origin::BuiltIn);
-        let flagged = s.vcpus.or_flag("--cpus", Some(4));
-        assert_eq!((flagged.value, flagged.origin), (4, Origin::Flag("--cpus")));
-    }
-
-    #[test]
-    fn an_unknown_key_is_named_with_its_line() {
-        let message = load("memory = \"1G\"\nmemroy = 2", &[]).unwrap_err().to_string();
-        assert!(message.contains("memroy") && message.contains("line 2"), "{message}");
-    }
-
-    #[test]
-    fn a_bad_value_names_its_origin() {
-        let message = load("", &[("VXN_MEMORY", "lots")]).unwrap_err().to_string();
-        assert!(message.starts_with("environment VXN_MEMORY: memory = \"lots\""), "{message}");
-    }
-}
+mod tests;

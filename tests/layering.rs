@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 const ALLOWED: &[(&str, &[&str])] = &[
     ("state", &[]),
     ("tool", &[]),
-    ("config", &[]),
+    ("config", &["network"]),
     ("xenstore", &[]),
     ("libxl", &["xenstore"]),
     ("image", &["state", "tool"]),

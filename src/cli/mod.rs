@@ -16,6 +16,8 @@ mod info;
 mod inspect;
 mod logs;
 mod monitor;
+mod network;
+mod network_flags;
 mod prepare;
 mod ps;
 mod rm;
@@ -74,6 +76,8 @@ enum Command {
     Attach(exec::AttachArgs),
     /// Drive domains directly, as xl does.
     Domain(domain::DomainArgs),
+    /// Manage the networks that containers are on.
+    Network(network::NetworkArgs),
     Backend(backend::BackendArgs),
     Check(check::CheckArgs),
     Info(info::InfoArgs),
@@ -142,6 +146,7 @@ fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
         Command::Exec(args) => exec::exec(args, &settings),
         Command::Attach(args) => exec::attach(args, &settings),
         Command::Domain(args) => domain::run(args, &settings),
+        Command::Network(args) => network::run(args, &settings),
         Command::Backend(args) => backend::run(args, &settings),
         Command::Check(args) => check::run(&args, &settings),
         Command::Info(args) => info::run(&args, &settings),

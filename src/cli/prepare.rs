@@ -39,6 +39,8 @@ pub fn definition(mut args: SpecArgs, settings: &Settings) -> anyhow::Result<Def
     let image = obtain(text, &args.pull, settings)?;
     let config = image.config.config().as_ref();
     let id = ContainerId::random().context("cannot make an id")?;
+    let exposed = config.and_then(|config| config.exposed_ports().clone());
+    let network = args.network.clone().spec(&exposed.unwrap_or_default(), &settings.networks())?;
     let hostname = args.hostname.clone().unwrap_or_else(|| id.short().to_owned());
     let process = request(&mut args, words.map(OsString::into_vec).collect())?;
     let name = args.name.clone().map_or_else(names::random, Ok).context("cannot make a name")?;
@@ -54,6 +56,7 @@ pub fn definition(mut args: SpecArgs, settings: &Settings) -> anyhow::Result<Def
         stop: stop(&args, config),
         root_disk: root_disk(image),
         hostname,
+        network,
         guest_type: args.guest_type.unwrap_or(settings.guest_type.value),
         memory_kib: args.memory.unwrap_or(settings.memory.value).kib(),
         vcpus: args.cpus.unwrap_or(settings.vcpus.value),
@@ -128,6 +131,7 @@ pub fn plan(definition: Definition, settings: &Settings) -> anyhow::Result<Plan>
         kernel,
         initramfs,
         hotplug,
+        networks: settings.networks(),
         boot_timeout: Duration::from_secs(settings.boot_timeout.value),
         root: settings.root.value.clone(),
         run: settings.run.value.clone(),

@@ -27,6 +27,7 @@ use crate::container::{front, terminal};
                   vxn run -it --rm debian bash\n  \
                   vxn run -d --name web --restart unless-stopped nginx\n  \
                   echo text | vxn run --rm -i oci:./busybox cat\n  \
+                  vxn run --rm -p 8080:80 --name web nginx\n  \
                   vxn run --rm -m 512M --cpus 2 -e LANG=C --type pv debian make -j2"
 )]
 pub struct RunArgs {

@@ -10,6 +10,7 @@ use nix::sys::signal::Signal;
 use vxn_proto::Tmpfs;
 
 use super::image::PullFlags;
+use super::network_flags::NetworkFlags;
 use crate::config::{Memory, TypeChoice};
 use crate::container::Name;
 use crate::container::restart::RestartPolicy;
@@ -65,9 +66,8 @@ pub struct SpecArgs {
     /// Kill the container after this many seconds.
     #[arg(long, value_name = "SECONDS", value_parser = seconds)]
     pub timeout: Option<Duration>,
-    /// Network of the container: only "none" works today.
-    #[arg(long, value_name = "NETWORK", default_value = "none", value_parser = ["none"])]
-    pub network: String,
+    #[command(flatten)]
+    pub network: NetworkFlags,
     #[command(flatten)]
     pub pull: PullFlags,
     /// When to start the container again by itself: no, on-failure[:N], always

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use vxn_proto::{ProcessSpec, Tmpfs, WindowSize};
 
 use super::log::LogOptions;
+use super::network::NetworkSpec;
 use super::plan::RootDisk;
 use super::restart::RestartPolicy;
 use super::{ContainerId, Name};
@@ -31,6 +32,8 @@ pub struct Definition {
     pub process: Process,
     /// Host name in the container.
     pub hostname: String,
+    /// What it wants of the network.
+    pub network: NetworkSpec,
     /// Wanted guest type.
     pub guest_type: TypeChoice,
     /// Memory of the DomU in KiB.
@@ -199,6 +202,7 @@ pub(super) mod tests {
         let id = ContainerId::random().unwrap();
         Definition {
             hostname: id.short().to_owned(),
+            network: NetworkSpec::default(),
             id,
             name: name.parse().unwrap(),
             created: Timestamp::UNIX_EPOCH,

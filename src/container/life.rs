@@ -9,9 +9,11 @@ use super::attend::Attendance;
 use super::condition::{Phase, Recorded};
 use super::console::ConsoleLog;
 use super::control::{Heard, ToClient, ToMonitor};
+use super::definition::Definition;
 use super::desk::Desk;
 use super::journal::Entry;
 use super::monitor::{Error, io_error};
+use super::network::Connection;
 use super::plan::Plan;
 use super::report::Report;
 use super::restart::Backoff;
@@ -95,17 +97,34 @@ impl<E: Into<Error>> From<E> for Death {
     }
 }
 
-/// One life, a transaction: the DomU is gone after it.
+/// One life, a transaction: the DomU and its place on the network are gone after it.
 fn one(ctx: &Ctx, plan: &Plan, desk: &mut Desk, size: Option<WindowSize>) -> Result<Report, Death> {
-    let domid = create(ctx, plan)?;
-    let result = attend(ctx, plan, desk, domid, size);
+    let Definition { id, name, hostname, network, .. } = &plan.definition;
+    let connection = Connection::open(&plan.networks, network, id, name.as_str(), hostname)?;
+    let result = on_network(ctx, plan, desk, &connection, size);
+    if !matches!(result, Err(Death::Leftover(_))) {
+        connection.close().map_err(|e| Death::Leftover(e.into()))?;
+    }
+    result
+}
+
+/// The DomU from its creation to its end.
+fn on_network(
+    ctx: &Ctx,
+    plan: &Plan,
+    desk: &mut Desk,
+    connection: &Connection<'_>,
+    size: Option<WindowSize>,
+) -> Result<Report, Death> {
+    let domid = create(ctx, plan, connection)?;
+    let result = attend(ctx, plan, desk, domid, connection, size);
     ctx.destroy(domid).map_err(|e| Death::Leftover(e.into()))?;
     Ok(result?)
 }
 
 /// Creates the DomU, paused.
-fn create(ctx: &Ctx, plan: &Plan) -> Result<DomId, Error> {
-    let config = plan.domain(&ctx.host()?)?;
+fn create(ctx: &Ctx, plan: &Plan, connection: &Connection<'_>) -> Result<DomId, Error> {
+    let config = plan.domain(&ctx.host()?, connection.nics(&plan.hotplug))?;
     ctx.check_memory(&config)?;
     Ok(ctx.create_paused(&config)?)
 }
@@ -116,6 +135,7 @@ fn attend(
     plan: &Plan,
     desk: &mut Desk,
     domid: DomId,
+    connection: &Connection<'_>,
     size: Option<WindowSize>,
 ) -> Result<Report, Error> {
     let told = desk.tell(|live| live.domid = Some(domid.0));
@@ -124,7 +144,7 @@ fn attend(
     let tty = ctx.console_tty(domid)?;
     let console = ConsoleLog::open(&tty).map_err(io_error("the DomU's console"))?;
     let _death = ctx.watch_death(domid)?;
-    let attendance = Attendance::new(plan, ctx, desk, domid, (channel, console), size)
+    let attendance = Attendance::new(plan, ctx, desk, domid, connection, (channel, console), size)
         .map_err(io_error("the streams of the container"))?;
     ctx.unpause(domid)?;
     Ok(attendance.run())

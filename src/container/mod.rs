@@ -24,6 +24,7 @@ mod life;
 pub mod log;
 pub mod monitor;
 pub mod names;
+pub mod network;
 pub mod order;
 pub mod plan;
 pub mod process;

@@ -25,6 +25,7 @@ use super::plan::{self, Plan};
 use super::report::{self, ENGINE_FAILED, Report};
 use super::store::{self, Containers};
 use crate::libxl;
+use crate::network;
 
 /// Signals that are passed on to the process.
 pub const FORWARDED: [Signal; 6] = [
@@ -56,6 +57,9 @@ pub enum Error {
     /// What was asked for is impossible here.
     #[error(transparent)]
     Plan(#[from] plan::Error),
+    /// The network.
+    #[error(transparent)]
+    Network(#[from] network::Error),
     /// libxl.
     #[error(transparent)]
     Libxl(#[from] libxl::Error),
@@ -76,6 +80,7 @@ impl Error {
     fn hint(&self) -> Option<String> {
         match self {
             Error::Plan(e) => Some(e.hint().to_owned()),
+            Error::Network(e) => e.hint(),
             Error::Libxl(e) => e.hint().map(str::to_owned),
             Error::Channel(_) => Some(
                 "`modprobe xen-gntalloc xen-evtchn`; `vxn check` says what else is missing".into(),

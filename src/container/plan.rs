@@ -11,7 +11,8 @@ use super::definition::{Definition, Layer};
 use super::journal::Record;
 use super::store::Containers;
 use crate::config::TypeChoice;
-use crate::libxl::{Action, Disk, DomainConfig, GuestType, HostInfo, Uuid};
+use crate::libxl::{Action, Disk, DomainConfig, GuestType, HostInfo, Nic, Uuid};
+use crate::network::Networks;
 
 /// The guest's names of the root disk and of the writable one.
 const ROOT_DEVICE: &str = "xvda";
@@ -77,6 +78,8 @@ pub struct Plan {
     pub initramfs: PathBuf,
     /// The script for vbd and vif.
     pub hotplug: PathBuf,
+    /// The networks that there are.
+    pub networks: Networks,
     /// How long the DomU may take to its hello.
     pub boot_timeout: Duration,
     /// Where containers are kept.
@@ -118,11 +121,11 @@ impl Plan {
         Container { read_only: *read_only, tmpfs: tmpfs.clone() }
     }
 
-    /// The DomU.
+    /// The DomU, with these vifs.
     ///
     /// # Errors
     /// [`Error::GuestType`] when host and kernel do not allow the wanted type.
-    pub fn domain(&self, host: &HostInfo) -> Result<DomainConfig, Error> {
+    pub fn domain(&self, host: &HostInfo, nics: Vec<Nic>) -> Result<DomainConfig, Error> {
         let definition = &self.definition;
         let disk = |path, vdev: &str, writable| Disk {
             path,
@@ -143,7 +146,7 @@ impl Plan {
             cmdline: COMMAND_LINE.to_owned(),
             disks: std::iter::once(root).chain(layer).collect(),
             xsdata: vec![("vxn/container".to_owned(), definition.id.to_string())],
-            nics: Vec::new(),
+            nics,
             on_poweroff: Action::Destroy,
             on_reboot: Action::Destroy,
             on_crash: Action::Destroy,
@@ -185,8 +188,11 @@ const COMMAND_LINE: &str = "console=hvc0 quiet loglevel=4 panic=-1 \
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::super::definition::tests::definition;
     use super::*;
+    use crate::network::Defaults;
 
     fn plan(guest_type: TypeChoice, pv: bool, pvh: bool) -> Plan {
         Plan {
@@ -195,6 +201,7 @@ mod tests {
             kernel: Kernel { path: "/k".into(), pv, pvh },
             initramfs: "/i".into(),
             hotplug: "/h".into(),
+            networks: Networks::new(Path::new("/r"), Path::new("/run/vxn"), Defaults::default()),
             boot_timeout: Duration::from_secs(1),
             root: "/var/lib/vxn".into(),
             run: "/run/vxn".into(),
@@ -208,7 +215,10 @@ mod tests {
         let full = host(true, true, true);
         let no_hap = host(true, false, true);
         let pick = |choice, pv, pvh, host: &HostInfo| {
-            plan(choice, pv, pvh).domain(host).map(|d| d.guest_type).map_err(|e| e.to_string())
+            plan(choice, pv, pvh)
+                .domain(host, Vec::new())
+                .map(|d| d.guest_type)
+                .map_err(|e| e.to_string())
         };
         assert_eq!(pick(Auto, true, true, &full), Ok(GuestType::Pvh));
         assert_eq!(pick(Auto, true, false, &full), Ok(GuestType::Pv));
@@ -223,9 +233,9 @@ mod tests {
     fn a_writable_layer_is_a_second_disk() {
         let mut plan = plan(TypeChoice::Auto, true, true);
         let host = HostInfo { hvm: true, hap: true, pv: true, ..HostInfo::default() };
-        assert_eq!(plan.domain(&host).unwrap().disks.len(), 1);
+        assert_eq!(plan.domain(&host, Vec::new()).unwrap().disks.len(), 1);
         plan.definition.layer = Layer::Disk { bytes: 1 << 30 };
-        let disks = plan.domain(&host).unwrap().disks;
+        let disks = plan.domain(&host, Vec::new()).unwrap().disks;
         let seen: Vec<_> = disks.iter().map(|disk| (disk.vdev.as_str(), disk.writable)).collect();
         assert_eq!(seen, [("xvda", false), ("xvdb", true)]);
         let device = LAYER_DEVICE.to_owned();

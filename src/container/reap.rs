@@ -5,6 +5,7 @@ use std::path::Path;
 
 use super::condition::{Ended, Recorded};
 use super::journal::{self, Journal, Record};
+use super::network;
 use super::store::{self, Containers};
 use crate::hotplug;
 use crate::image::Store;
@@ -27,6 +28,9 @@ pub enum Error {
     /// xenstored does not answer.
     #[error(transparent)]
     Xenstore(#[from] xenstore::Error),
+    /// Leases cannot be taken back.
+    #[error(transparent)]
+    Network(#[from] crate::network::Error),
     /// Loop devices cannot be looked through.
     #[error(transparent)]
     Hotplug(#[from] hotplug::Error),
@@ -59,8 +63,11 @@ pub fn abandoned(run: &Path) -> Result<usize, Error> {
     }
     let count = entries.len();
     for (entry, record) in entries {
-        if let Some((record, root)) = record.and_then(|r| r.root.clone().map(|root| (r, root))) {
-            settle(&Containers::new(&root), &record.id, "the container's monitor was killed")?;
+        if let Some(record) = record {
+            network::release(run, &record.id)?;
+            if let Some(root) = &record.root {
+                settle(&Containers::new(root), &record.id, "the container's monitor was killed")?;
+            }
         }
         entry.remove()?;
     }

@@ -140,6 +140,11 @@ impl Session {
         self.tell(&ToGuest::Configure(configure))
     }
 
+    /// Tells the guest what its network is to be.
+    pub fn network(&mut self, network: vxn_proto::Network) -> Result<(), Error> {
+        self.tell(&ToGuest::Network(network))
+    }
+
     /// Starts a process.
     ///
     /// # Errors

@@ -68,7 +68,7 @@ pub struct NewNetwork {
 }
 
 /// The settings of the default network.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Defaults {
     /// Its bridge.
     pub bridge: String,
@@ -87,8 +87,11 @@ impl Default for Defaults {
 
 impl Network {
     /// The default network.
-    pub fn predefined(defaults: &Defaults) -> Network {
-        Network {
+    ///
+    /// # Errors
+    /// When the settings do not make one.
+    pub fn predefined(defaults: &Defaults) -> Result<Network> {
+        let network = Network {
             name: DEFAULT.to_owned(),
             bridge: defaults.bridge.clone(),
             subnet: defaults.subnet.trunc(),
@@ -98,7 +101,8 @@ impl Network {
             mtu: None,
             labels: BTreeMap::new(),
             created: 0,
-        }
+        };
+        network.check(&[]).map(|()| network)
     }
 
     /// A new one among `others`, on a host that has a way to `connected`.
@@ -246,7 +250,7 @@ mod tests {
     }
 
     fn others() -> Vec<Network> {
-        vec![Network::predefined(&Defaults::default())]
+        vec![Network::predefined(&Defaults::default()).unwrap()]
     }
 
     #[test]
@@ -280,6 +284,8 @@ mod tests {
             assert!(refused(gateway(ip)).contains("no host's address"), "{ip}");
         }
         assert!(Network::new(gateway("192.0.2.254"), &others(), &[], 0).is_ok());
+        let quote = Defaults { bridge: "a\"b".to_owned(), ..Defaults::default() };
+        assert!(matches!(Network::predefined(&quote), Err(Error::BadName(..))));
         for name in ["", "none", "host", "-a", "a b", "a/b", "\"", &"n".repeat(129)] {
             assert!(matches!(Network::new(new(name), &others(), &[], 0), Err(Error::BadName(..))));
         }

@@ -83,47 +83,6 @@ impl Networks {
         })
     }
 
-    /// Takes all published ports of an owner back, and leaves its addresses.
-    ///
-    /// # Errors
-    /// When rules or files cannot be changed.
-    pub fn unpublish(&self, owner: &str) -> Result<()> {
-        let mine = |lease: &&mut Lease| lease.owner.id == owner && !lease.forwards.is_empty();
-        let take = |state: &mut State| {
-            state.leases.iter_mut().filter(mine).map(|lease| lease.forwards.clear()).count() > 0
-        };
-        self.shrink(take).map(drop)
-    }
-
-    /// Takes everything that an owner has; an owner who has nothing is no error.
-    ///
-    /// # Errors
-    /// When rules, bridge or files cannot be changed; the lease stays then.
-    pub fn release(&self, owner: &str) -> Result<()> {
-        self.reap(|id| id != owner).map(drop)
-    }
-
-    /// Takes one network from an owner who is on several.
-    ///
-    /// # Errors
-    /// [`Error::NotConnected`] when the owner is not on it.
-    pub fn detach(&self, owner: &Owner, network: &str) -> Result<()> {
-        let stays = |lease: &Lease| lease.owner.id != owner.id || lease.network != network;
-        match self.shrink(|state| retain(state, stays))? {
-            true => Ok(()),
-            false => Err(Error::NotConnected(owner.name.clone())),
-        }
-    }
-
-    /// Takes everything from the owners who are not `alive`, and says whether
-    /// there was anything. An owner whose fate the caller does not know is alive.
-    ///
-    /// # Errors
-    /// When rules, bridges or files cannot be changed; the leases stay then.
-    pub fn reap(&self, alive: impl Fn(&str) -> bool) -> Result<bool> {
-        self.shrink(|state| retain(state, |lease| alive(&lease.owner.id)))
-    }
-
     /// Sets bridges and rules up again as the leases say: after somebody else has
     /// flushed the host's ruleset, for instance.
     ///
@@ -136,13 +95,6 @@ impl Networks {
             networks.iter().try_for_each(|network| activate(state, links, network).map(drop))
         })
     }
-}
-
-/// Keeps the leases that `stay`, and says whether any did not.
-fn retain(state: &mut State, stays: impl Fn(&Lease) -> bool) -> bool {
-    let before = state.leases.len();
-    state.leases.retain(stays);
-    state.leases.len() < before
 }
 
 /// Plans what the network's bridge needs, and keeps in mind what it was given

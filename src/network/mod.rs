@@ -17,6 +17,7 @@ mod definition;
 mod error;
 mod lease;
 mod leases;
+mod ledger;
 mod listener;
 mod nft;
 mod port;
@@ -30,6 +31,7 @@ pub use definition::{DEFAULT, Defaults, Network, NewNetwork};
 pub use error::{Error, Result};
 pub use lease::Request;
 pub use leases::{Active, Lease, Owner, State};
+pub use ledger::Leases;
 pub use port::{Forward, Protocol, Publish};
 pub use store::Networks;
 

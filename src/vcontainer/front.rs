@@ -35,8 +35,8 @@ pub enum Error {
     /// There is none now.
     #[error("{0}")]
     NotStarted(String, Option<String>),
-    /// The monitor ended before it answered.
-    #[error("the monitor of the DomU {0} was killed; the next vxn command removes the DomU")]
+    /// The DomU ended before it answered, or its monitor was killed.
+    #[error("the monitor of the DomU {0} has ended; the next vxn command removes what is left")]
     MonitorGone(Name),
     /// It could not be done.
     #[error("{0}")]
@@ -122,8 +122,10 @@ impl Link {
         let socket = dir.join(SOCKET);
         match UnixStream::connect(&socket) {
             Ok(stream) => Ok(Some(Link { name: name.clone(), stream })),
-            // The monitor has just ended.
-            Err(e) if e.kind() == io::ErrorKind::ConnectionRefused => Ok(None),
+            // It listens until its entry is gone: it was killed just now.
+            Err(e) if e.kind() == io::ErrorKind::ConnectionRefused => {
+                Err(Error::MonitorGone(name.clone()))
+            }
             Err(e) if e.kind() == io::ErrorKind::NotFound && dir.exists() => {
                 Err(Error::Starting(name.clone()))
             }
@@ -227,7 +229,7 @@ pub fn stop(run: &Path, name: &Name) -> Result<Stopped, Error> {
             }
         }
         if watch.wait_end(Some(Instant::now() + patience))? {
-            return Ok(Stopped::Cleanly);
+            return nothing_left(run, name).map(|()| Stopped::Cleanly);
         }
     }
     destroy(run, name).map(|_| Stopped::Destroyed)
@@ -240,5 +242,14 @@ pub fn destroy(run: &Path, name: &Name) -> Result<bool, Error> {
         Ok(_) | Err(Error::MonitorGone(_)) => {}
         Err(e) => return Err(e),
     }
-    link.wait_end(None)
+    let ended = link.wait_end(None)?;
+    nothing_left(run, name).map(|()| ended)
+}
+
+/// A monitor that could not remove all leaves its entry, and says why in its log.
+fn nothing_left(run: &Path, name: &Name) -> Result<(), Error> {
+    match Journal::open(&super::journal(run))?.holder(name)? {
+        None => Ok(()),
+        Some(_) => Err(Error::MonitorGone(name.clone())),
+    }
 }

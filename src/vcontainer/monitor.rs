@@ -7,6 +7,7 @@
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::Path;
 
 use nix::sys::signalfd::SignalFd;
 use serde::{Deserialize, Serialize};
@@ -19,7 +20,7 @@ use super::net::Connection;
 use super::order::{self, Mode, Order};
 use super::sys;
 use crate::container::console::lock;
-use crate::container::journal::{self, Entry, Journal, Record};
+use crate::container::journal::{self, Journal, Record};
 use crate::container::{monitor, report};
 use crate::libxl::{self, Ctx, DeathWatch, DomId};
 use crate::network::{self, Networks};
@@ -111,17 +112,20 @@ fn run(order: &Order, networks: &Networks, link: &mut UnixStream) -> Result<(), 
         monitor: std::process::id(),
         root: None,
     })?;
+    // To the very end: who connects too late waits for it too.
+    let listener = listen(&entry.path().join(SOCKET));
     let made = Ctx::open().map_err(Error::from).and_then(|ctx| {
+        let listener = listener?;
         let connection = Connection::open(networks, order)?;
         match create(&ctx, order, &connection) {
-            Ok(domid) => Ok((ctx, connection, domid)),
+            Ok(domid) => Ok((ctx, listener, connection, domid)),
             Err(e) => {
                 connection.release()?;
                 Err(e)
             }
         }
     });
-    let (ctx, connection, domid) = match made {
+    let (ctx, listener, connection, domid) = match made {
         Ok(made) => made,
         Err(e) => {
             entry.remove()?;
@@ -129,7 +133,7 @@ fn run(order: &Order, networks: &Networks, link: &mut UnixStream) -> Result<(), 
         }
     };
     let subject = Subject { order, ctx: &ctx, domid, connection: &connection };
-    let attended = attend(&subject, &entry, link, (&signals, owner.as_ref()));
+    let attended = attend(&subject, &listener, link, (&signals, owner.as_ref()));
     // The entry stays if any of it does: the next command removes the rest.
     ctx.destroy(domid)?;
     connection.release()?;
@@ -137,6 +141,12 @@ fn run(order: &Order, networks: &Networks, link: &mut UnixStream) -> Result<(), 
     // Only now do those who wait for the end learn of it.
     attended?.into_iter().for_each(Client::finish);
     Ok(())
+}
+
+fn listen(socket: &Path) -> Result<UnixListener, Error> {
+    let listener = UnixListener::bind(socket).map_err(io_error("the monitor's socket"))?;
+    listener.set_nonblocking(true).map_err(io_error("the monitor's socket"))?;
+    Ok(listener)
 }
 
 /// The process with which the DomU ends.
@@ -163,7 +173,7 @@ pub(super) struct Subject<'a> {
 /// Brings the DomU to life and stays with it; returns who is still to be told.
 fn attend(
     subject: &Subject<'_>,
-    entry: &Entry,
+    listener: &UnixListener,
     link: &mut UnixStream,
     (signals, owner): (&SignalFd, Option<&OwnedFd>),
 ) -> Result<Vec<Client>, Error> {
@@ -176,9 +186,6 @@ fn attend(
             Some(open.map_err(io_error("the DomU's console"))?)
         }
     };
-    let socket = entry.path().join(SOCKET);
-    let listener = UnixListener::bind(socket).map_err(io_error("the monitor's socket"))?;
-    listener.set_nonblocking(true).map_err(io_error("the monitor's socket"))?;
     let watch: DeathWatch = ctx.watch_death(domid)?;
     let dhcp = connection.dhcp().map_err(io_error("cannot answer DHCP on the bridge"))?;
     let addresses = connection.addresses();
@@ -192,8 +199,7 @@ fn attend(
         link.shutdown(std::net::Shutdown::Both).map_err(io_error("the verb"))?;
     }
     let owner = owner.map(AsFd::as_fd);
-    let clients =
-        attendance.run(&Inlets { listener: &listener, signals, lifelines: [front, owner] })?;
+    let clients = attendance.run(&Inlets { listener, signals, lifelines: [front, owner] })?;
     drop(watch);
     Ok(clients)
 }

@@ -12,14 +12,14 @@ use super::dhcp::{Dhcp, Offer};
 use super::order::Order;
 use crate::config::Settings;
 use crate::libxl::Nic;
-use crate::network::{self, Defaults, Forward, Lease, Networks, Owner, Publish, Request};
+use crate::network::{self, Forward, Lease, Networks, Owner, Publish, Request};
 
 /// Leases of these DomUs are known by it, apart from those of others.
 const OWNER: &str = "backend/";
 
 /// The networks of this host.
 pub fn networks(settings: &Settings) -> Networks {
-    Networks::new(&settings.root.value, &settings.run.value, Defaults::default())
+    settings.networks()
 }
 
 /// Takes back what DomUs had that are gone with their monitors. Their entries in

@@ -64,6 +64,8 @@ struct Held {
     stage: Stage,
     /// The exit code of the latest candidate.
     candidate: Option<u8>,
+    /// The guest's terminal may still echo the PING that was sent for it.
+    echo: bool,
 }
 
 #[derive(Debug, Default, Clone, Copy)]
@@ -135,7 +137,15 @@ impl Reply {
         self.state = State::Output;
     }
 
-    fn held(&mut self, mut held: Held, line: Vec<u8>, events: &mut Vec<Event>) {
+    fn held(&mut self, mut held: Held, mut line: Vec<u8>, events: &mut Vec<Event>) {
+        if held.echo && line.ends_with(marker::PING) {
+            // It comes between two pieces of output, which may be one line.
+            held.echo = false;
+            line.truncate(line.len() - marker::PING.len());
+            self.line = line;
+            self.state = State::Held(held);
+            return;
+        }
         let stage = match (held.stage, marker::exit_code(&line)) {
             (_, _) if held.candidate.is_some() && line == marker::PONG => {
                 events.extend(held.candidate.map(Event::Finished));
@@ -200,6 +210,7 @@ impl Held {
         self.start = 0;
         self.stage = Stage::Text;
         if self.candidate.replace(code).is_none() {
+            self.echo = true;
             events.push(Event::Candidate);
         }
     }

@@ -1,6 +1,7 @@
 //! Networks on the real kernel: bridges, nftables, packets. Every host is a
 //! network namespace; a guest is one with a cable to the bridge.
 
+mod cli;
 mod conflicts;
 mod crash;
 mod namespace;
@@ -24,7 +25,8 @@ struct Dom0 {
 impl Dom0 {
     fn new(test: &str) -> Option<Dom0> {
         let host = Namespace::new(test)?;
-        let dir = tempfile::tempdir().unwrap();
+        // In memory, as /run is.
+        let dir = tempfile::tempdir_in("/dev/shm").unwrap();
         let networks = Arc::new(networks(dir.path()));
         Some(Dom0 { host, networks, dir })
     }

@@ -40,6 +40,15 @@ prepare; daemon_start
 ( code=0; hv_daemon_send 'sleep 180; echo at last' >/root/quiet/out || code=$?
   echo "$code" >/root/quiet/code ) >/dev/null 2>&1 </dev/null &
 "#;
+/// Whatever a test that failed has left.
+const CLEAN: &str = r#"
+for name in /run/vxn/backend/names/*; do
+    case ${name##*/} in vxn-quiet | \*) continue ;; esac
+    vxn backend destroy "${name##*/}"
+done
+ip netns del other 2>/dev/null
+rm -rf /root/daemon
+"#;
 /// What belongs to that daemon has this in its name.
 const OF_QUIET: &str = "quiet";
 
@@ -62,6 +71,7 @@ impl Host {
         let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
         let dom0 = testbed::shared()?;
         READY.get_or_init(|| set_up(dom0));
+        dom0.shell(CLEAN).unwrap();
         Some(Host { dom0, before: HostState::of(dom0).unwrap(), _turn: turn })
     }
 

@@ -40,7 +40,7 @@ prepare() {
     [ -f "$KERNEL_IMAGE" ] && [ -f "$INITRAMFS" ] && [ -f "$ROOTFS_IMG" ]
     hv_prepare_container
     if [ -n "$INPUT_PATH" ]; then
-        mke2fs -q -t ext4 -d "$INPUT_PATH" "$TEMP_DIR/input.img" 30M
+        mke2fs -q -t ext4 -d "$INPUT_PATH" "$TEMP_DIR/input.img" 30M >/dev/null
         DISK_OPTS="-drive file=$TEMP_DIR/input.img,if=virtio,format=raw"
     fi
     if type hv_skip_state_disk >/dev/null 2>&1; then

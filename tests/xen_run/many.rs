@@ -41,7 +41,7 @@ fn executed(trace: &str) -> BTreeSet<String> {
 }
 
 #[test]
-fn only_vxns_own_programs_run() {
+fn only_vxns_own_programs_and_nft_run() {
     let Some(host) = alone() else { return };
     let script = format!(
         "strace -f -qq -e trace=execve -o /tmp/exec.trace vxn run --rm {BUSYBOX} true; \
@@ -49,6 +49,6 @@ fn only_vxns_own_programs_run() {
     );
     let output = host.dom0.command(["sh", "-c", &script]).timeout(crate::PATIENCE).run().unwrap();
     let programs = executed(&output.success().unwrap().text());
-    let ours = ["/usr/bin/vxn", "/usr/lib/vxn/vxn-hotplug"].map(str::to_owned);
+    let ours = ["/usr/bin/vxn", "/usr/lib/vxn/vxn-hotplug", "/usr/sbin/nft"].map(str::to_owned);
     assert_eq!(programs, BTreeSet::from(ours));
 }

@@ -18,7 +18,7 @@ use nix::{
     },
     time::{ClockId, clock_settime},
 };
-use vxn_proto::{Configure, FileSystem, Root, Writable};
+use vxn_proto::{Configure, FileSystem, HOSTS, Root, Writable};
 
 use crate::{
     Result, boot::mount_at, container::Container, disk::Disks, error::Context, modules::Modules,
@@ -130,14 +130,5 @@ fn same_owner(from: &Path, to: &Path) -> std::io::Result<()> {
 /// The names of the container, in the files that docker provides too.
 fn write_names(root: &Rootfs, hostname: &str) -> Result<()> {
     root.replace("/etc", "hostname", &format!("{hostname}\n"))?;
-    root.replace(
-        "/etc",
-        "hosts",
-        "127.0.0.1\tlocalhost\n\
-         ::1\tlocalhost ip6-localhost ip6-loopback\n\
-         fe00::\tip6-localnet\n\
-         ff00::\tip6-mcastprefix\n\
-         ff02::1\tip6-allnodes\n\
-         ff02::2\tip6-allrouters\n",
-    )
+    root.replace("/etc", "hosts", HOSTS)
 }

@@ -85,6 +85,11 @@ impl Container {
         Ok(Self { root, hostname, settings, state, reaper, main: None, gone: false })
     }
 
+    /// The root file system.
+    pub fn rootfs(&self) -> &Rootfs {
+        &self.root
+    }
+
     /// Starts a process and returns once it executes its program.
     ///
     /// # Errors

@@ -16,6 +16,7 @@ use vxn_init::{
     configure,
     disk::Disks,
     modules::Modules,
+    network::Nics,
     session::Session,
 };
 
@@ -57,7 +58,8 @@ fn serve<T: Transport>(
     let name = uname().map_err(|error| Error::Other(format!("cannot read uname: {error}")))?;
     channel.hello(&name.release().to_string_lossy())?;
     let Some(configure) = channel.configuration()? else { return Ok(()) };
+    let nics = Nics::find(modules)?;
     let container = configure::apply(&configure, modules, disks)?;
     channel.configured()?;
-    Session::new(channel, container)?.run().map(drop)
+    Session::new(channel, container, nics)?.run().map(drop)
 }

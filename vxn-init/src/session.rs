@@ -22,6 +22,7 @@ use crate::{
     channel::{Channel, Transport, short},
     container::Container,
     error::Context,
+    network::Nics,
     process::Process,
 };
 
@@ -42,6 +43,7 @@ pub enum End {
 pub struct Session<'a, T> {
     channel: &'a mut Channel<T>,
     container: Container,
+    nics: Nics,
     processes: BTreeMap<ProcessId, Process>,
     children: SignalFd,
 }
@@ -51,13 +53,13 @@ impl<'a, T: Transport> Session<'a, T> {
     ///
     /// # Errors
     /// The kernel's.
-    pub fn new(channel: &'a mut Channel<T>, container: Container) -> Result<Self> {
+    pub fn new(channel: &'a mut Channel<T>, container: Container, nics: Nics) -> Result<Self> {
         let mut mask = SigSet::empty();
         mask.add(Signal::SIGCHLD);
         mask.thread_block().context("block SIGCHLD")?;
         let flags = SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC;
         let children = SignalFd::with_flags(&mask, flags).context("create a signalfd")?;
-        Ok(Self { channel, container, processes: BTreeMap::new(), children })
+        Ok(Self { channel, container, nics, processes: BTreeMap::new(), children })
     }
 
     /// Works until the host says stop or is gone; then every process is killed.
@@ -117,6 +119,7 @@ impl<'a, T: Transport> Session<'a, T> {
             ToGuest::Configure(_) | ToGuest::PowerOff => {
                 Err(Error::Protocol("the guest is configured once".into()))
             }
+            ToGuest::Network(wanted) => self.nics.apply(wanted, self.container.rootfs()),
             ToGuest::Start { process, spec } => self.start(process, &spec),
             ToGuest::Signal { process, signal } => {
                 if let Some(process) = self.processes.get(&process) {

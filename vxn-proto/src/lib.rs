@@ -14,6 +14,7 @@
 mod container;
 mod frame;
 mod message;
+mod network;
 mod stream;
 mod window;
 
@@ -23,6 +24,7 @@ pub use message::{
     Configure, Entropy, ExitStatus, FileSystem, Message, ProcessSpec, Root, StartFailure, ToGuest,
     ToHost, VersionMismatch, WindowSize, Writable, negotiate,
 };
+pub use network::{HOSTS, Interface, Network};
 pub use stream::{ProcessId, StreamId, StreamKind, UnknownStream};
 pub use window::{ReceiveWindow, SendWindow, Violation};
 

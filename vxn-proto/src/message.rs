@@ -8,7 +8,7 @@ use std::{fmt, time::Duration};
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
-use crate::{Container, MAX_DATA, MIN_VERSION, ProcessId, StreamId, StreamKind, VERSION};
+use crate::{Container, MAX_DATA, MIN_VERSION, Network, ProcessId, StreamId, StreamKind, VERSION};
 
 /// A control message of one direction, and what else travels that way.
 pub trait Message: Serialize + DeserializeOwned {
@@ -60,6 +60,9 @@ pub enum ToGuest {
         /// The stream, stdout or stderr.
         stream: StreamId,
     },
+    /// What the guest's network is to be from now on. Before `Start` it is there
+    /// for the process; later it brings new interfaces, and new names of others.
+    Network(Network),
 }
 
 impl Message for ToGuest {

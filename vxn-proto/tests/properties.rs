@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use proptest::{collection::vec, option, prelude::*};
 use vxn_proto::{
-    Configure, Container, Entropy, ExitStatus, FileSystem, Frame, MAX_DATA, ProcessId, ProcessSpec,
-    ReceiveWindow, Root, SendWindow, StartFailure, StreamId, StreamKind, Tmpfs, ToGuest, ToHost,
-    WINDOW, WindowSize, Writable,
+    Configure, Container, Entropy, ExitStatus, FileSystem, Frame, Interface, MAX_DATA, Network,
+    ProcessId, ProcessSpec, ReceiveWindow, Root, SendWindow, StartFailure, StreamId, StreamKind,
+    Tmpfs, ToGuest, ToHost, WINDOW, WindowSize, Writable,
 };
 
 fn process() -> impl Strategy<Value = ProcessId> {
@@ -51,6 +51,23 @@ fn configure() -> impl Strategy<Value = ToGuest> {
     )
 }
 
+fn network() -> impl Strategy<Value = ToGuest> {
+    let address = (any::<std::net::IpAddr>(), any::<u8>());
+    let interface = (any::<[u8; 6]>(), any::<u32>(), vec(address, 0..3), any::<bool>()).prop_map(
+        |(mac, mtu, addresses, routed)| Interface {
+            mac,
+            mtu,
+            gateways: addresses.iter().map(|(ip, _)| *ip).filter(|_| routed).collect(),
+            addresses,
+        },
+    );
+    (vec(interface, 0..3), any::<String>(), any::<String>()).prop_map(
+        |(interfaces, hosts, resolv_conf)| {
+            ToGuest::Network(Network { interfaces, hosts, resolv_conf })
+        },
+    )
+}
+
 fn spec() -> impl Strategy<Value = ProcessSpec> {
     (
         vec(bytes(), 0..5),
@@ -83,6 +100,7 @@ fn to_guest() -> impl Strategy<Value = ToGuest> {
             .prop_map(|(stream, bytes)| ToGuest::Window { stream, bytes }),
         Just(ToGuest::PowerOff),
         stream(TO_HOST).prop_map(|stream| ToGuest::HangUp { stream }),
+        network(),
     ]
 }
 

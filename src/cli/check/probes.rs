@@ -38,6 +38,12 @@ pub(super) fn all(settings: &Settings) -> Vec<Finding> {
         "Debian: apt install skopeo; Yocto: IMAGE_INSTALL += \"skopeo\" (meta-virtualization)",
     ));
     findings.push(program("sqfstar", "Debian: apt install squashfs-tools (4.5 or later); Yocto: IMAGE_INSTALL += \"squashfs-tools\""));
+    let nft = program(
+        "nft",
+        "Debian: apt install nftables; Yocto: IMAGE_INSTALL += \"nftables\"; without it there is \
+         --network none",
+    );
+    findings.push(nft.optional());
     findings.push(file(
         "vxn-hotplug",
         &settings.hotplug.value,

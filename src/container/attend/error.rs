@@ -19,6 +19,9 @@ pub enum Error {
     /// The channel, a pty or the poll itself failed.
     #[error("cannot talk to the guest: {0}")]
     Io(#[from] io::Error),
+    /// The leases cannot be read.
+    #[error(transparent)]
+    Network(#[from] crate::network::Error),
     /// libxl failed.
     #[error(transparent)]
     Libxl(#[from] crate::libxl::Error),

@@ -14,7 +14,7 @@ use super::super::report::{ENGINE_FAILED, KILLED, NOT_EXECUTABLE, NOT_FOUND, Rep
 use super::super::streams::{Input, Progress};
 use super::phase::Phase;
 use super::{Attendance, Error, GRACE};
-use crate::guest::{Event, Rest};
+use crate::guest::{Event, Guest, Rest};
 use crate::libxl::EventKind;
 
 impl Attendance<'_> {
@@ -103,12 +103,27 @@ impl Attendance<'_> {
             root: self.plan.guest_root(),
             container: self.plan.guest_settings(),
         })?;
+        self.tell_network()?;
         let process = self.session.start(definition.process.spec(self.size))?;
         self.process = Some(process);
         self.feeds.values_mut().for_each(|feed| feed.aim(process));
         if definition.process.tty {
             // A terminal has one output.
             self.outlets[1].end(&mut self.desk.clients);
+        }
+        Ok(())
+    }
+
+    /// Tells the guest of its network, if it does not know all of it.
+    pub(super) fn tell_network(&mut self) -> Result<(), Error> {
+        // Before that it cannot listen; it is told when it greets.
+        if self.session.guest() < Guest::Configuring {
+            return Ok(());
+        }
+        let network = self.connection.guest()?;
+        if network != self.told {
+            self.session.network(network.clone())?;
+            self.told = network;
         }
         Ok(())
     }

@@ -22,6 +22,7 @@ pub use error::Error;
 use super::console::ConsoleLog;
 use super::control::ClientId;
 use super::desk::Desk;
+use super::network::Connection;
 use super::plan::Plan;
 use super::report::{ENGINE_FAILED, KILLED, Report};
 use super::streams::{Input, Mailbox, Output};
@@ -42,6 +43,9 @@ pub struct Attendance<'a> {
     ctx: &'a Ctx,
     desk: &'a mut Desk,
     domid: DomId,
+    connection: &'a Connection<'a>,
+    /// What the guest knows of the network.
+    told: vxn_proto::Network,
     channel: Channel,
     session: Session,
     console: ConsoleLog,
@@ -76,6 +80,7 @@ impl<'a> Attendance<'a> {
         ctx: &'a Ctx,
         desk: &'a mut Desk,
         domid: DomId,
+        connection: &'a Connection<'a>,
         (channel, console): (Channel, ConsoleLog),
         size: Option<WindowSize>,
     ) -> io::Result<Attendance<'a>> {
@@ -94,6 +99,8 @@ impl<'a> Attendance<'a> {
             ctx,
             desk,
             domid,
+            connection,
+            told: vxn_proto::Network::default(),
             channel,
             session: Session::new(),
             console,
@@ -155,18 +162,24 @@ impl<'a> Attendance<'a> {
         let left = |until: Instant| until.saturating_duration_since(Instant::now());
         let timeout = if busy { Some(Duration::ZERO) } else { self.until().map(left) };
         let console = self.console.as_fd().unwrap_or(self.mailbox.as_fd());
-        let ours = [self.channel.as_fd(), self.desk.signals.as_fd(), self.mailbox.as_fd(), console];
+        let (signals, mailbox) = (self.desk.signals.as_fd(), self.mailbox.as_fd());
+        let others = self.connection.changes().unwrap_or(mailbox);
+        let ours = [self.channel.as_fd(), signals, mailbox, console, others];
         let mut fds = ours.map(|fd| (fd, PollFlags::POLLIN)).to_vec();
         fds.extend(self.desk.clients.interest());
         let ready = self.ctx.poll_each(&fds, timeout)?;
         let ready = |n: usize| !ready[n].is_empty();
         let called = (ours.len()..fds.len()).any(ready);
-        let [channel, signals, console] = [0, 1, 3].map(ready);
+        let [channel, signals, console, others] = [0, 1, 3, 4].map(ready);
         if channel {
             self.channel.acknowledge()?;
         }
         if console {
             self.console.drain();
+        }
+        if others {
+            self.connection.note_changes();
+            self.tell_network()?;
         }
         if signals {
             while let Some(info) = self.desk.signals.read_signal()? {

@@ -64,9 +64,11 @@ fn noise() -> impl Strategy<Value = Vec<u8>> {
     prop::collection::vec(kernel, 0..4).prop_map(|lines| printed(&lines.concat()))
 }
 
-/// A PONG in the output, after what looks like an end, cannot be told from the real one.
+/// After what looks like an end, a PONG in the output cannot be told from the real
+/// one, nor a PING from the terminal's echo.
 fn is_imitation(output: &[u8]) -> bool {
-    output.windows(marker::PONG.len()).any(|part| part == marker::PONG)
+    let has = |marker: &[u8]| output.windows(marker.len()).any(|part| part == marker);
+    has(marker::PONG) || has(marker::PING) && has(marker::END)
 }
 
 /// A marker that a kernel's stamp follows looks as if the kernel had torn it.
@@ -144,6 +146,17 @@ fn an_end_asks_for_one_pong_and_waits_for_it() {
     reply.feed(b"===PONG===\r\n", &mut events);
     assert_eq!(events[2..], [Event::Finished(3)]);
     assert!(reply.is_over());
+}
+
+#[test]
+fn the_echo_of_the_ping_is_no_output() {
+    let end = "===OUTPUT_END===\r\n===EXIT_CODE=0===\r\n===END===\r\n";
+    for (before, after) in [("", "more\r\n"), ("mo", "re\r\n"), ("more\r\n", "")] {
+        let console =
+            format!("===OUTPUT_START===\r\n{end}{before}===PING===\r\n{after}{end}===PONG===\r\n");
+        let expected = format!("{end}more\n").replace('\r', "").into_bytes();
+        assert_eq!(read(console.as_bytes(), &[7]), (expected, vec![Event::Finished(0)]));
+    }
 }
 
 #[test]

@@ -19,6 +19,7 @@ use nix::{
 use vxn_init::{
     channel::{Channel, Transport},
     container::Container,
+    network::Nics,
     session::{End, Session},
 };
 
@@ -70,7 +71,7 @@ pub fn run(stdin: OwnedFd, dir: &Path) -> End {
     )
     .unwrap();
     channel.configured().unwrap();
-    Session::new(&mut channel, container).unwrap().run().unwrap()
+    Session::new(&mut channel, container, Nics::default()).unwrap().run().unwrap()
 }
 
 /// Mounts what a container needs, in a mount namespace of our own.

@@ -145,9 +145,8 @@ pub fn cached() -> Row {
     Row {
         name: CACHED.to_owned(),
         bound: Bound { of_xl: 1.0, of_floor: OF_FLOOR },
-        before: String::new(),
         sides: ["busybox", "debian"].map(|image| side(Who::Vxn, run(image))).into(),
-        after: String::new(),
+        ..Row::default()
     }
 }
 

@@ -1,0 +1,108 @@
+//! `vxn network`: the networks that containers can be on.
+
+mod create;
+mod show;
+
+use std::io::{BufRead, IsTerminal, Write};
+use std::process::ExitCode;
+
+use anyhow::Context;
+use clap::{Args, Subcommand};
+
+use super::failure::{Failure, Hint};
+use crate::config::Settings;
+use crate::network::{DEFAULT, Error, Networks};
+
+/// Manage networks.
+#[derive(Debug, Args)]
+pub struct NetworkArgs {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Make a network. Its bridge is there while a container is on it.
+    Create(Box<create::CreateArgs>),
+    /// List the networks.
+    #[command(visible_alias = "list")]
+    Ls(show::ListArgs),
+    /// Remove networks that no container is on.
+    #[command(visible_alias = "remove")]
+    Rm {
+        /// Names.
+        #[arg(required = true, value_name = "NETWORK")]
+        names: Vec<String>,
+        /// A network that does not exist is no error.
+        #[arg(short, long)]
+        force: bool,
+    },
+    /// Show networks and who is on them, as JSON.
+    Inspect {
+        /// Names.
+        #[arg(required = true, value_name = "NETWORK")]
+        names: Vec<String>,
+    },
+    /// Remove all networks that no container is on, but for the default one.
+    Prune {
+        /// Do not ask.
+        #[arg(short, long)]
+        force: bool,
+    },
+    /// Set bridges and rules up again, after somebody has flushed the host's
+    /// ruleset.
+    Reload,
+}
+
+/// Runs `vxn network`.
+pub fn run(args: NetworkArgs, settings: &Settings) -> anyhow::Result<ExitCode> {
+    let networks = settings.networks();
+    match args.command {
+        Command::Create(args) => create::run(*args, &networks),
+        Command::Ls(args) => show::list(&args, &networks),
+        Command::Rm { names, force } => Ok(remove(&networks, &names, force)),
+        Command::Inspect { names } => show::inspect(&names, &networks),
+        Command::Prune { force } => prune(&networks, force),
+        Command::Reload => Ok(networks.reload().map(|()| ExitCode::SUCCESS)?),
+    }
+}
+
+/// All that can be removed is; each that cannot is named.
+fn remove(networks: &Networks, names: &[String], force: bool) -> ExitCode {
+    let mut code = ExitCode::SUCCESS;
+    for name in names {
+        match networks.remove(name) {
+            Ok(()) => println!("{name}"),
+            Err(Error::Unknown(_)) if force => {}
+            Err(e) => code = Failure::from(anyhow::Error::from(e)).print(1),
+        }
+    }
+    code
+}
+
+fn prune(networks: &Networks, force: bool) -> anyhow::Result<ExitCode> {
+    if !force && !confirmed()? {
+        return Ok(ExitCode::SUCCESS);
+    }
+    for network in networks.list()?.iter().filter(|network| network.name != DEFAULT) {
+        match networks.remove(&network.name) {
+            Ok(()) => println!("{}", network.name),
+            // Somebody is on it, or somebody else was quicker.
+            Err(Error::InUse { .. } | Error::Unknown(_)) => {}
+            Err(e) => return Err(e.into()),
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn confirmed() -> anyhow::Result<bool> {
+    if !std::io::stdin().is_terminal() {
+        let words = "nobody can be asked whether to remove all unused networks";
+        return Err(anyhow::anyhow!(words)).context(Hint("say --force".to_owned()));
+    }
+    eprint!("This removes all networks that no container is on. Go on? [y/N] ");
+    std::io::stderr().flush()?;
+    let mut answer = String::new();
+    std::io::stdin().lock().read_line(&mut answer)?;
+    Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
+}

@@ -1,0 +1,299 @@
+//! A container on a network: its lease, its vif, and what its guest is told.
+//!
+//! Containers find each other by `/etc/hosts`, which is kept current: every
+//! monitor watches the leases and tells its guest of those who come and go. A name
+//! server would need an address and a port on every bridge, and a process to own
+//! them; there is none that lives as long as a network does.
+
+use std::fmt::Write;
+use std::fs;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::os::fd::{AsFd, BorrowedFd};
+use std::path::Path;
+
+use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
+use serde::{Deserialize, Serialize};
+use vxn_proto::{HOSTS, Interface};
+
+use super::ContainerId;
+use crate::libxl::{Mac, Nic};
+use crate::network::{Lease, Leases, Networks, Owner, Publish, Request, Result, State};
+
+/// Where a host with systemd-resolved keeps what its stub at 127.0.0.53 asks.
+const RESOLV_CONF: [&str; 2] = ["/etc/resolv.conf", "/run/systemd/resolve/resolv.conf"];
+
+/// What the user wants of the network.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NetworkSpec {
+    /// The network's name; none for a container on its own.
+    pub network: Option<String>,
+    /// `--ip`.
+    pub ip: Option<Ipv4Addr>,
+    /// `--ip6`.
+    pub ip6: Option<Ipv6Addr>,
+    /// `--mac-address`.
+    pub mac: Option<Mac>,
+    /// `--publish` and `--publish-all`.
+    pub ports: Vec<Publish>,
+    /// `--network-alias`.
+    pub aliases: Vec<String>,
+    /// `--dns`; Dom0's own servers if there are none.
+    pub dns: Vec<IpAddr>,
+    /// `--dns-search`.
+    pub dns_search: Vec<String>,
+    /// `--dns-option`.
+    pub dns_option: Vec<String>,
+    /// `--add-host`.
+    pub hosts: Vec<Host>,
+}
+
+/// A name that the user gives an address.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Host {
+    /// The name.
+    pub name: String,
+    /// Its address; none for Dom0's own, on the container's network.
+    pub address: Option<IpAddr>,
+}
+
+/// A container that is on its network.
+#[derive(Debug)]
+pub struct Connection<'a> {
+    networks: &'a Networks,
+    spec: &'a NetworkSpec,
+    hostname: &'a str,
+    owner: Owner,
+    lease: Option<Lease>,
+    /// Readable when leases have changed; none without a lease.
+    changes: Option<Inotify>,
+}
+
+/// How a container is called among all owners of leases.
+fn owner_id(id: &ContainerId) -> String {
+    format!("container:{id}")
+}
+
+/// Takes back what a container has of any network below `run`.
+///
+/// # Errors
+/// The network's; the lease stays then.
+pub fn release(run: &Path, id: &ContainerId) -> Result<()> {
+    Leases::new(run).release(&owner_id(id))
+}
+
+impl<'a> Connection<'a> {
+    /// Gets on the network, with the published ports. The container's journal
+    /// entry has to be there: who finds it without its monitor calls [`release`].
+    ///
+    /// # Errors
+    /// The network's; nothing is left then.
+    pub fn open(
+        networks: &'a Networks,
+        spec: &'a NetworkSpec,
+        id: &ContainerId,
+        name: &str,
+        hostname: &'a str,
+    ) -> Result<Connection<'a>> {
+        let owner = Owner { id: owner_id(id), name: format!("container {name}") };
+        let request = |network: &String| Request {
+            network: network.clone(),
+            ip: spec.ip,
+            ip6: spec.ip6,
+            mac: spec.mac,
+            names: names(name, id.short(), &spec.aliases),
+            ports: spec.ports.clone(),
+        };
+        let lease = spec.network.as_ref().map(|network| {
+            // A life before this one may have been killed at the wrong moment.
+            networks.release(&owner.id)?;
+            networks.attach(&owner, &request(network))
+        });
+        let lease = lease.transpose()?;
+        let changes = lease.as_ref().map(|_| watch(networks.dir())).transpose();
+        let mut connection = Connection { networks, spec, hostname, owner, lease, changes: None };
+        match changes {
+            Ok(changes) => connection.changes = changes,
+            Err(e) => {
+                let error = crate::network::Error::Io { path: networks.dir().into(), error: e };
+                connection.close()?;
+                return Err(error);
+            }
+        }
+        Ok(connection)
+    }
+
+    /// Becomes readable when others on the network may have come or gone.
+    pub fn changes(&self) -> Option<BorrowedFd<'_>> {
+        self.changes.as_ref().map(AsFd::as_fd)
+    }
+
+    /// Takes note of the changes up to now.
+    pub fn note_changes(&self) {
+        // Nothing to read is what it ends with; what is lost is told by the leases.
+        while self.changes.as_ref().is_some_and(|changes| changes.read_events().is_ok()) {}
+    }
+
+    /// Gets off the network.
+    ///
+    /// # Errors
+    /// The network's; the lease stays then.
+    pub fn close(self) -> Result<()> {
+        match self.lease {
+            Some(_) => self.networks.release(&self.owner.id),
+            None => Ok(()),
+        }
+    }
+
+    /// The vifs that the DomU is to have.
+    pub fn nics(&self, hotplug: &Path) -> Vec<Nic> {
+        let nic = |lease: &Lease| Nic {
+            mac: Some(lease.mac),
+            bridge: Some(lease.bridge.clone()),
+            script: Some(hotplug.to_owned()),
+            ifname: None,
+            mtu: Some(lease.mtu),
+        };
+        self.lease.iter().map(nic).collect()
+    }
+
+    /// What the guest is to be told now; again after others came or went.
+    ///
+    /// # Errors
+    /// When the leases cannot be read.
+    pub fn guest(&self) -> Result<vxn_proto::Network> {
+        let state = self.networks.state()?;
+        Ok(vxn_proto::Network {
+            interfaces: self.lease.iter().map(interface).collect(),
+            hosts: self.hosts(&state),
+            resolv_conf: self.resolv_conf(),
+        })
+    }
+
+    /// `/etc/hosts`: docker's, and the names of the others on the network.
+    fn hosts(&self, state: &State) -> String {
+        let mut text = HOSTS.to_owned();
+        let mut line = |address: IpAddr, names: &str| {
+            // Writing to a string cannot fail.
+            let _ = writeln!(text, "{address}\t{names}");
+        };
+        for host in &self.spec.hosts {
+            let gateways = self.lease.iter().flat_map(|lease| lease.gateways.iter().copied());
+            let addresses: Vec<IpAddr> = host.address.map_or(gateways.collect(), |a| vec![a]);
+            addresses.into_iter().for_each(|address| line(address, &host.name));
+        }
+        let Some(lease) = &self.lease else { return text };
+        for net in &lease.addresses {
+            line(net.addr(), self.hostname);
+        }
+        for other in state.on(&lease.network) {
+            for net in &other.addresses {
+                line(net.addr(), &other.names.join(" "));
+            }
+        }
+        text
+    }
+
+    /// `/etc/resolv.conf`: the user's words, or Dom0's; empty leaves the image's.
+    fn resolv_conf(&self) -> String {
+        let spec = self.spec;
+        let asked = !(spec.dns.is_empty() && spec.dns_search.is_empty());
+        if self.lease.is_none() && !asked && spec.dns_option.is_empty() {
+            return String::new();
+        }
+        let files = RESOLV_CONF.iter().filter_map(|file| fs::read_to_string(file).ok());
+        resolv_conf(spec, files)
+    }
+}
+
+/// Leases are replaced by a rename, or removed with the last one.
+fn watch(dir: &Path) -> std::io::Result<Inotify> {
+    let inotify = Inotify::init(InitFlags::IN_CLOEXEC | InitFlags::IN_NONBLOCK)?;
+    inotify.add_watch(dir, AddWatchFlags::IN_MOVED_TO | AddWatchFlags::IN_DELETE)?;
+    Ok(inotify)
+}
+
+/// The names by which others find a container.
+fn names(name: &str, short: &str, aliases: &[String]) -> Vec<String> {
+    let mut names = vec![name.to_owned()];
+    names.extend(aliases.iter().cloned());
+    if name != short {
+        names.push(short.to_owned());
+    }
+    names
+}
+
+fn interface(lease: &Lease) -> Interface {
+    Interface {
+        mac: lease.mac.0,
+        mtu: lease.mtu,
+        addresses: lease.addresses.iter().map(|net| (net.addr(), net.prefix_len())).collect(),
+        gateways: lease.gateways.clone(),
+    }
+}
+
+/// Servers at an address of Dom0's own loopback are of no use to a guest: the
+/// first of `files` that names others is taken, as docker does.
+fn resolv_conf(spec: &NetworkSpec, files: impl Iterator<Item = String>) -> String {
+    let fields = |text: &str, key: &str| -> Vec<String> {
+        let of_key = |line: &str| {
+            let mut words = line.split_whitespace();
+            (words.next() == Some(key)).then(|| words.map(str::to_owned).collect::<Vec<_>>())
+        };
+        text.lines().filter_map(of_key).flatten().collect()
+    };
+    let far = |server: &String| !server.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback());
+    let mut texts: Vec<String> = files.collect();
+    let useful = |text: &String| fields(text, "nameserver").iter().any(far);
+    let at = texts.iter().position(useful).unwrap_or(0);
+    let text = if texts.is_empty() { String::new() } else { texts.swap_remove(at) };
+    let pick = |asked: Vec<String>, key: &str| {
+        if asked.is_empty() { fields(&text, key) } else { asked }
+    };
+    let servers = pick(spec.dns.iter().map(IpAddr::to_string).collect(), "nameserver");
+    let servers = servers.into_iter().filter(|server| !spec.dns.is_empty() || far(server));
+    let mut lines: Vec<String> = servers.map(|server| format!("nameserver {server}")).collect();
+    // "." is docker's way to say none.
+    let search = pick(spec.dns_search.clone(), "search");
+    for (key, words) in [("search", search), ("options", pick(spec.dns_option.clone(), "options"))]
+    {
+        if !words.is_empty() && words != ["."] {
+            lines.push(format!("{key} {}", words.join(" ")));
+        }
+    }
+    lines.iter().map(|line| format!("{line}\n")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HOST: &str = "# made by hand\nnameserver 127.0.0.53\nnameserver 192.0.2.53\n\
+                        search example.org a.example.org\noptions ndots:2\n";
+    const STUB: &str = "nameserver 127.0.0.53\n";
+
+    fn resolv(spec: &NetworkSpec, files: &[&str]) -> String {
+        resolv_conf(spec, files.iter().map(|text| (*text).to_owned()))
+    }
+
+    #[test]
+    fn name_servers_are_doms_own_but_for_its_loopback() {
+        let spec = NetworkSpec::default();
+        let far = "nameserver 192.0.2.53\nsearch example.org a.example.org\noptions ndots:2\n";
+        assert_eq!(resolv(&spec, &[HOST]), far);
+        assert_eq!(resolv(&spec, &[STUB, "nameserver 2001:db8::1\n"]), "nameserver 2001:db8::1\n");
+        assert_eq!(resolv(&spec, &[STUB]), "");
+        assert_eq!(resolv(&spec, &[]), "");
+    }
+
+    #[test]
+    fn name_servers_that_are_asked_for_replace_those() {
+        let spec = NetworkSpec {
+            dns: vec!["127.0.0.1".parse().unwrap(), "198.51.100.1".parse().unwrap()],
+            dns_search: vec![".".to_owned()],
+            dns_option: vec!["rotate".to_owned(), "ndots:1".to_owned()],
+            ..NetworkSpec::default()
+        };
+        let asked = "nameserver 127.0.0.1\nnameserver 198.51.100.1\noptions rotate ndots:1\n";
+        assert_eq!(resolv(&spec, &[HOST]), asked);
+    }
+}

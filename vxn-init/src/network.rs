@@ -1,0 +1,188 @@
+//! The guest's network interfaces, set up as the host says: addresses and
+//! routes are known, so nothing asks for them and nothing waits for an answer.
+
+use std::{fs, io, net::IpAddr, path::Path, time::Duration};
+
+use ipnet::IpNet;
+use vxn_link::{Link, LinkFlags, Links};
+use vxn_proto::{Interface, Network};
+
+use crate::{
+    Error, Result,
+    error::Context,
+    modules::{Loading, Modules},
+    rootfs::Rootfs,
+};
+
+/// The driver of vifs.
+const DRIVER: &str = "xen_netfront";
+
+/// Where xenbus shows the devices of this DomU.
+const DEVICES: &str = "/sys/bus/xen/devices";
+
+/// How long Dom0 may take to connect an interface.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// The interfaces of this guest.
+#[derive(Debug, Default)]
+pub struct Nics {
+    driver: Option<Loading>,
+    now: Network,
+}
+
+impl Nics {
+    /// Starts to load the driver if the DomU was made with a vif.
+    ///
+    /// # Errors
+    /// The kernel's.
+    pub fn find(modules: &mut Modules) -> Result<Self> {
+        let devices = fs::read_dir(DEVICES).into_iter().flatten().flatten();
+        let vif = devices.into_iter().any(|d| d.file_name().as_encoded_bytes().starts_with(b"vif"));
+        let driver = if vif { Some(modules.load_in_background(DRIVER)?) } else { None };
+        Ok(Self { driver, now: Network::default() })
+    }
+
+    /// Makes interfaces and files as they are wanted, and returns when packets
+    /// can pass.
+    ///
+    /// # Errors
+    /// The kernel's; an interface that does not come.
+    pub fn apply(&mut self, wanted: Network, root: &Rootfs) -> Result<()> {
+        let known: Vec<[u8; 6]> = self.now.interfaces.iter().map(|known| known.mac).collect();
+        let new = wanted.interfaces.iter().filter(|new| !known.contains(&new.mac));
+        for interface in new {
+            self.set_up(interface)?;
+        }
+        if wanted.hosts != self.now.hosts {
+            root.replace("/etc", "hosts", &wanted.hosts)?;
+        }
+        if wanted.resolv_conf != self.now.resolv_conf {
+            root.replace("/etc", "resolv.conf", &wanted.resolv_conf)?;
+        }
+        self.now = wanted;
+        Ok(())
+    }
+
+    fn set_up(&mut self, interface: &Interface) -> Result<()> {
+        let links = Links::open().context("open a netlink socket")?;
+        let shown = vxn_link::Mac(interface.mac);
+        let here = |link: &Link| link.address == interface.mac;
+        let link = wait(&links, &format!("network interface {shown}"), here)?;
+        let name = &link.name;
+        // Neighbours that knew the address as somebody else's hear of the change.
+        switch(&format!("ipv4/conf/{name}/arp_notify"), "1")?;
+        // What a router on the same bridge says is not for us.
+        switch(&format!("ipv6/conf/{name}/accept_ra"), "0")?;
+        let what = format!("set up network interface {name}");
+        links.change(link.index).mtu(interface.mtu).apply().context(&what)?;
+        for (address, length) in addresses(interface) {
+            let net = IpNet::new(address, length)
+                .map_err(|e| Error::Protocol(format!("address {address}/{length}: {e}")))?;
+            links.add_address(link.index, net).context(format_args!("give {name} {net}"))?;
+        }
+        links.change(link.index).up().apply().context(&what)?;
+        let up = |link: &Link| here(link) && link.flags.contains(LinkFlags::LowerUp);
+        wait(&links, &format!("connection of network interface {name}"), up)?;
+        for gateway in interface.gateways.iter().filter(|gateway| spoken(gateway)) {
+            links
+                .add_default_route(link.index, *gateway)
+                .context(format_args!("reach others by {gateway}"))?;
+        }
+        self.driver.take().map_or(Ok(()), Loading::finish)
+    }
+}
+
+fn wait(links: &Links, what: &str, wanted: impl Fn(&Link) -> bool) -> Result<Link> {
+    let found = links.wait(PATIENCE, wanted).context("wait for a network interface")?;
+    let late = || Error::Other(format!("no {what} within {} s", PATIENCE.as_secs()));
+    found.ok_or_else(late)
+}
+
+/// The addresses of an interface, as far as this kernel speaks their IP.
+fn addresses(interface: &Interface) -> impl Iterator<Item = (IpAddr, u8)> {
+    interface.addresses.iter().filter(|(address, _)| spoken(address)).copied()
+}
+
+fn spoken(address: &IpAddr) -> bool {
+    address.is_ipv4() || Path::new("/proc/sys/net/ipv6").exists()
+}
+
+/// Sets a switch of the kernel, if it has it.
+fn switch(name: &str, value: &str) -> Result<()> {
+    let file = Path::new("/proc/sys/net").join(name);
+    match fs::write(&file, value) {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(()),
+        written => written.context(format_args!("write {}", file.display())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use nix::sched::{CloneFlags, unshare};
+
+    use super::*;
+
+    const MAC: [u8; 6] = [0x00, 0x16, 0x3e, 1, 2, 3];
+
+    /// A cable in a network namespace of this thread: the end with [`MAC`] is the
+    /// guest's, the other one is Dom0's and up.
+    fn cable(test: &str) -> Option<Links> {
+        if let Err(e) = unshare(CloneFlags::CLONE_NEWNET) {
+            eprintln!("SKIPPED: {test}: no network namespace: {e}");
+            return None;
+        }
+        let links = Links::open().unwrap();
+        links.add("eth0", "veth").unwrap();
+        let guest = links.find("eth0").unwrap().unwrap();
+        links.change(guest.index).address(MAC).apply().unwrap();
+        let is_dom0 = |link: &Link| link.kind == "veth" && link.index != guest.index;
+        let dom0 = links.list().unwrap().into_iter().find(is_dom0).unwrap();
+        links.change(dom0.index).up().apply().unwrap();
+        Some(links)
+    }
+
+    fn network() -> Network {
+        Network {
+            interfaces: vec![Interface {
+                mac: MAC,
+                mtu: 1400,
+                addresses: vec![
+                    ("10.144.7.7".parse().unwrap(), 16),
+                    ("fd76::7".parse().unwrap(), 64),
+                ],
+                gateways: vec!["10.144.0.1".parse().unwrap(), "fd76::1".parse().unwrap()],
+            }],
+            hosts: "10.144.7.7\tbox\n".to_owned(),
+            resolv_conf: "nameserver 192.0.2.53\n".to_owned(),
+        }
+    }
+
+    #[test]
+    fn an_interface_is_set_up_once_and_files_are_kept_current() {
+        let Some(links) = cable("an_interface_is_set_up_once") else { return };
+        let dir = tempfile::tempdir().unwrap();
+        let root = Rootfs::open(dir.path()).unwrap();
+        let file = |name: &str| fs::read_to_string(dir.path().join("etc").join(name)).unwrap();
+        let mut nics = Nics::default();
+        nics.apply(network(), &root).unwrap();
+
+        let eth0 = links.find("eth0").unwrap().unwrap();
+        assert!(eth0.mtu == 1400 && eth0.flags.contains(LinkFlags::LowerUp), "{eth0:?}");
+        let addresses = links.addresses(eth0.index).unwrap();
+        assert_eq!(addresses, ["10.144.7.7/16".parse().unwrap(), "fd76::7/64".parse().unwrap()]);
+        for to in ["192.0.2.1:9", "[2001:db8::1]:9"] {
+            let any = if to.starts_with('[') { "[::]:0" } else { "0.0.0.0:0" };
+            let from = std::net::UdpSocket::bind(any).unwrap();
+            from.connect(to).unwrap_or_else(|e| panic!("no way to {to}: {e}"));
+        }
+        assert_eq!(file("hosts"), "10.144.7.7\tbox\n");
+        assert_eq!(file("resolv.conf"), "nameserver 192.0.2.53\n");
+
+        // Others come and go; the interface, and what the container made of a
+        // file that has not changed, stay.
+        fs::write(dir.path().join("etc/resolv.conf"), "mine\n").unwrap();
+        let hosts = "10.144.7.7\tbox\n10.144.7.8\tweb\n".to_owned();
+        nics.apply(Network { hosts: hosts.clone(), ..network() }, &root).unwrap();
+        assert_eq!((file("hosts"), file("resolv.conf")), (hosts, "mine\n".to_owned()));
+    }
+}
