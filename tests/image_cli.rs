@@ -186,7 +186,8 @@ fn names_come_and_go_and_images_with_the_last() {
     assert_eq!(vxn.inspect(short)["RepoTags"], serde_json::json!(["reg.example/also:v"]));
     let removed = vxn.ok(&["rmi", "reg.example/also:v"]);
     assert_eq!(removed, format!("Untagged: reg.example/also:v\nDeleted: {id}"));
-    assert!(vxn.fails(&["inspect", short]).contains("no such image"));
+    assert!(vxn.fails(&["image", "inspect", short]).contains("no such image"));
+    assert!(vxn.fails(&["inspect", short]).contains(short));
 
     vxn.ok(&["untag", "two"]);
     assert_eq!(vxn.ok(&["images", "--format", "{{.Repository}}"]), "<none>");
@@ -205,17 +206,8 @@ fn names_come_and_go_and_images_with_the_last() {
 fn an_image_of_a_container_is_kept() {
     let fixture = Fixture::new();
     let vxn = &fixture.vxn;
-    let image = fixture.image("one", "1");
-    let id = "c".repeat(64);
-    let state = fixture.dir.path().join("run/containers").join(&id);
-    fs::create_dir_all(&state).unwrap();
-    // What a monitor that lives has there; its lock is ours.
-    let _monitor = vxn::state::Lock::exclusive(&state.join("lock")).unwrap();
-    let record = serde_json::json!({
-        "id": id, "name": "web", "uuid": "00000000-0000-0000-0000-000000000001", "monitor": 1,
-        "image": image["digest"],
-    });
-    fs::write(state.join("journal.json"), record.to_string()).unwrap();
+    fixture.image("one", "1");
+    vxn.ok(&["create", "--name", "web", "one", "true"]);
 
     let error = vxn.fails(&["rmi", "one"]);
     assert!(error.contains("it is the image of container web"), "{error}");
@@ -224,7 +216,7 @@ fn an_image_of_a_container_is_kept() {
     assert_eq!(vxn.ok(&["rmi", "--force", "one"]), "Untagged: docker.io/library/one:latest");
     assert!(fs::exists(&disk).unwrap(), "the container still needs it");
     assert_eq!(vxn.ok(&["images", "--format", "{{.Repository}}"]), "<none>");
-    fs::remove_file(state.join("journal.json")).unwrap();
+    vxn.ok(&["rm", "web"]);
     vxn.ok(&["image", "prune", "--force"]);
     assert!(!fs::exists(&disk).unwrap());
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::{BUSYBOX, alone, vxn};
+use crate::{Alone, BUSYBOX, alone, vxn};
 
 #[test]
 fn eight_at_once_have_their_own_output() {
@@ -40,15 +40,21 @@ fn executed(trace: &str) -> BTreeSet<String> {
     calls.filter_map(|l| Some(l.split_once('"')?.1.split_once('"')?.0.to_owned())).collect()
 }
 
-#[test]
-fn only_vxns_own_programs_and_nft_run() {
-    let Some(host) = alone() else { return };
+/// The programs of `vxn run` with these flags.
+fn programs(host: &Alone<'_>, flags: &str) -> BTreeSet<String> {
     let script = format!(
-        "strace -f -qq -e trace=execve -o /tmp/exec.trace vxn run --rm {BUSYBOX} true; \
+        "strace -f -qq -e trace=execve -o /tmp/exec.trace vxn run --rm {flags} {BUSYBOX} true; \
          cat /tmp/exec.trace; rm /tmp/exec.trace"
     );
     let output = host.dom0.command(["sh", "-c", &script]).timeout(crate::PATIENCE).run().unwrap();
-    let programs = executed(&output.success().unwrap().text());
-    let ours = ["/usr/bin/vxn", "/usr/lib/vxn/vxn-hotplug", "/usr/sbin/nft"].map(str::to_owned);
-    assert_eq!(programs, BTreeSet::from(ours));
+    executed(&output.success().unwrap().text())
+}
+
+#[test]
+fn only_vxns_own_programs_run_and_nft_for_a_network() {
+    let Some(host) = alone() else { return };
+    let mut ours = BTreeSet::from(["/usr/bin/vxn", "/usr/lib/vxn/vxn-hotplug"].map(str::to_owned));
+    assert_eq!(programs(&host, "--network none"), ours);
+    ours.insert("/usr/sbin/nft".to_owned());
+    assert_eq!(programs(&host, "--network bridge"), ours);
 }
