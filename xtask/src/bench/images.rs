@@ -127,6 +127,7 @@ impl Registry {
         let mut command = tool::command("docker-registry");
         command.arg("serve").arg(&file).stdout(Stdio::null()).stderr(Stdio::null());
         let registry = Registry { host, server: command.spawn()? };
+        // It says nothing when it listens: connecting is the only way to know.
         let deadline = Instant::now() + Duration::from_secs(20);
         while TcpStream::connect(&registry.host).is_err() {
             ensure!(Instant::now() < deadline, "the registry does not answer");
