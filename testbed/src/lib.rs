@@ -20,6 +20,7 @@ pub mod capture;
 pub mod command;
 pub mod dom0;
 pub mod dom0_image;
+mod emulator;
 pub mod host_state;
 pub mod images;
 pub mod initramfs;

@@ -105,9 +105,11 @@ impl Container {
         let builder = self.builder()?.with_executor(program);
         let (builder, pending) = stdio::prepare(spec, builder, &self.state)?;
         if self.main.is_some() {
-            let pid = self.join(builder, &plan.process)?;
-            let ends = pending.complete()?;
-            return started(report, &name, pid, ends);
+            return match self.join(builder, &plan.process) {
+                Ok(pid) => started(report, &name, pid, pending.complete()?),
+                // libcontainer sees only that the process ended; the report says why.
+                Err(error) => Err(failed(report, &name, error)),
+            };
         }
         let config = self.configuration(plan.process)?;
         config.save(self.state.join("config.json")).map_err(|error| explain(&error))?;
@@ -229,6 +231,14 @@ fn started(
     match report.wait(name)? {
         None => Ok((pid, ends)),
         Some((reason, words)) => Err(Failure { reason, error: Error::Other(words) }),
+    }
+}
+
+/// Why the process that libcontainer gave up on did not start.
+fn failed(report: Report, name: &CStr, error: Error) -> Failure {
+    match report.wait(name) {
+        Ok(Some((reason, words))) => Failure { reason, error: Error::Other(words) },
+        Ok(None) | Err(_) => error.into(),
     }
 }
 

@@ -136,13 +136,18 @@ impl Host {
         })
     }
 
-    /// Starts a process that must fail to start.
+    /// Starts the main process, which must fail to start.
     pub fn fail(&mut self, spec: ProcessSpec) -> (StartFailure, String) {
+        self.fail_as(MAIN, spec)
+    }
+
+    /// Starts a process that must fail to start.
+    pub fn fail_as(&mut self, id: ProcessId, spec: ProcessSpec) -> (StartFailure, String) {
         self.messages.clear();
-        self.start(MAIN, spec);
+        self.start(id, spec);
         self.until(|host| !host.messages.is_empty());
         match self.messages.remove(0) {
-            ToHost::StartFailed { process: MAIN, reason, message } => (reason, message),
+            ToHost::StartFailed { process, reason, message } if process == id => (reason, message),
             other => panic!("{other:?} instead of a failure"),
         }
     }

@@ -25,6 +25,7 @@ const TESTS: &[Test] = &[
     ("arguments_arrive_byte_for_byte", arguments_arrive_byte_for_byte),
     ("streams_stay_apart_and_codes_come_through", streams_stay_apart_and_codes_come_through),
     ("failures_to_start_are_told_apart", failures_to_start_are_told_apart),
+    ("a_second_process_fails_as_the_first_does", a_second_process_fails_as_the_first_does),
     ("signals_have_their_default_effect", signals_have_their_default_effect),
     ("stdin_is_carried", stdin_is_carried),
     ("a_stalled_stdout_stops_nothing_else", a_stalled_stdout_stops_nothing_else),
@@ -125,6 +126,19 @@ fn failures_to_start_are_told_apart() {
     astray.cwd = b"/data".to_vec();
     assert_eq!(host.fail(astray).0, StartFailure::Other);
     assert_eq!(host.run(spec(&["true"])).status, ExitStatus::Code(0));
+}
+
+fn a_second_process_fails_as_the_first_does() {
+    let mut host = Host::new();
+    host.started(MAIN, spec(&["sleep", "1000"]));
+    let (reason, message) = host.fail_as(ProcessId(1), spec(&["no-such-program"]));
+    assert_eq!(reason, StartFailure::NotFound);
+    assert_eq!(message, "exec: \"no-such-program\": executable file not found in $PATH");
+    assert_eq!(host.fail_as(ProcessId(2), spec(&["/etc"])).0, StartFailure::NotExecutable);
+    host.start(ProcessId(3), spec(&["true"]));
+    assert_eq!(host.finish(ProcessId(3)).status, ExitStatus::Code(0));
+    host.send(&ToGuest::Signal { process: MAIN, signal: 9 });
+    assert_eq!(host.finish(MAIN).status, ExitStatus::Signal(9));
 }
 
 fn signals_have_their_default_effect() {
