@@ -84,7 +84,7 @@ fn bad_words_on_the_command_line() {
     let cases: [&[&str]; 6] = [
         &["--memory", "lots", BUSYBOX],
         &["--no-such-flag", BUSYBOX],
-        &["--network", "bridge", BUSYBOX],
+        &["--network", "host", BUSYBOX],
         &["--type", "hvm", BUSYBOX],
         &["--name", "../x", BUSYBOX],
         &[],

@@ -43,7 +43,7 @@ fn executed(trace: &str) -> BTreeSet<String> {
 /// The programs of `vxn run` with these flags.
 fn programs(host: &Alone<'_>, flags: &str) -> BTreeSet<String> {
     let script = format!(
-        "strace -f -qq -e trace=execve -o /tmp/exec.trace vxn run --rm {flags} {BUSYBOX} true; \
+        "strace -f -qq -e trace=execve -o /tmp/exec.trace vxn run --rm --type pv {flags} {BUSYBOX} true; \
          cat /tmp/exec.trace; rm /tmp/exec.trace"
     );
     let output = host.dom0.command(["sh", "-c", &script]).timeout(crate::PATIENCE).run().unwrap();

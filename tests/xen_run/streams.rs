@@ -47,8 +47,9 @@ fn twenty_megabytes_of_noise_come_out_whole() {
     let Some(host) = shared() else { return };
     for kind in TYPES {
         let script = "head -c 20971520 /dev/urandom >/tmp/n; sha256sum </tmp/n >&2; cat /tmp/n";
-        let line = format!("vxn run --rm --type {kind} {BUSYBOX} sh -c '{script}' | sha256sum");
-        let output = host.dom0.command(["sh", "-c", &line]).timeout(crate::PATIENCE).run();
+        let run = format!("vxn run --rm --type {kind} {BUSYBOX} sh -c '{script}' | sha256sum");
+        let line = format!("set -o pipefail; {run}");
+        let output = host.dom0.command(["bash", "-c", &line]).timeout(crate::PATIENCE).run();
         let output = output.unwrap().success().unwrap();
         assert_eq!(output.text(), output.error_text().trim_end(), "{output}");
         assert_eq!(output.text().len(), 64 + 3);
@@ -62,7 +63,7 @@ fn output_arrives_as_it_comes() {
     let script = "echo question; read answer; echo got $answer";
     let line = format!(
         "rm -f /tmp/ask /tmp/out; mkfifo /tmp/ask /tmp/out; \
-         vxn run --rm -i {BUSYBOX} sh -c '{script}' </tmp/ask >/tmp/out & \
+         vxn run --rm -i --type pv {BUSYBOX} sh -c '{script}' </tmp/ask >/tmp/out & \
          exec 3>/tmp/ask 4</tmp/out; read q <&4; echo \"$q\"; echo yes >&3; read a <&4; echo \"$a\"; \
          exec 3>&- 4<&-; wait; rm /tmp/ask /tmp/out"
     );
@@ -73,7 +74,7 @@ fn output_arrives_as_it_comes() {
 #[test]
 fn a_reader_that_leaves_ends_the_writer() {
     let Some(host) = shared() else { return };
-    let line = format!("vxn run --rm {BUSYBOX} yes | head -1");
+    let line = format!("vxn run --rm --type pv {BUSYBOX} yes | head -1");
     let output = host.dom0.command(["sh", "-c", &line]).timeout(crate::PATIENCE).run().unwrap();
     assert_eq!(output.success().unwrap().text(), "y");
 }
@@ -86,7 +87,7 @@ fn a_slow_reader_of_stdout_holds_up_no_stderr() {
     let script = "head -c 1048576 /dev/zero & sleep 1; echo free >&2; wait";
     let line = format!(
         "rm -f /tmp/slow /tmp/fast; mkfifo /tmp/slow /tmp/fast; \
-         vxn run --rm {BUSYBOX} sh -c '{script}' >/tmp/slow 2>/tmp/fast & \
+         vxn run --rm --type pv {BUSYBOX} sh -c '{script}' >/tmp/slow 2>/tmp/fast & \
          exec 3</tmp/slow 4</tmp/fast; read line <&4; echo $line; wc -c <&3; wait; \
          rm /tmp/slow /tmp/fast"
     );

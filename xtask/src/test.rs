@@ -17,7 +17,7 @@ pub fn run() -> Result<ExitCode> {
     optional("cargo-clippy", "clippy", &clippy)?;
     let deny = ["deny", "check", "bans", "licenses", "sources"];
     optional("cargo-deny", "licences and sources", &deny)?;
-    step("the tests", &["test", "--workspace"])?;
+    step("the tests", &["test", "--workspace", "--no-fail-fast"])?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -11,16 +11,28 @@ pub fn render(measured: &[(Row, Vec<Vec<f64>>)]) -> String {
     let mut table = Table::new();
     table.load_preset(comfy_table::presets::ASCII_MARKDOWN).set_header(HEADER);
     for (row, seconds) in measured {
-        let of = |who| {
-            let index = row.sides.iter().position(|side| side.who == who)?;
-            median(seconds.get(index)?)
-        };
-        let cells = line(row.bound, of(Who::Xl), of(Who::Vxn), of(Who::Floor));
-        let cells = cells.map(|text| Cell::new(text).set_alignment(CellAlignment::Right));
+        let cells =
+            cells(row, seconds).map(|text| Cell::new(text).set_alignment(CellAlignment::Right));
         table.add_row(std::iter::once(Cell::new(&row.name)).chain(cells));
     }
     let rounds = measured.iter().flat_map(|(_, seconds)| seconds).map(Vec::len).min().unwrap_or(0);
     format!("Medians of {rounds} in seconds, under emulation; the ratios are what counts.\n{table}")
+}
+
+/// A row on its own, as it is measured.
+pub fn summary(row: &Row, seconds: &[Vec<f64>]) -> String {
+    let [xl, vxn, ratio, bound, floor, of_floor] = cells(row, seconds);
+    let name = &row.name;
+    format!("{name}: xl {xl}, vxn {vxn}, {ratio} of at most {bound}; floor {floor}, {of_floor}")
+}
+
+/// The cells of a row after its name, from the seconds of its sides.
+fn cells(row: &Row, seconds: &[Vec<f64>]) -> [String; 6] {
+    let of = |who| {
+        let index = row.sides.iter().position(|side| side.who == who)?;
+        median(seconds.get(index)?)
+    };
+    line(row.bound, of(Who::Xl), of(Who::Vxn), of(Who::Floor))
 }
 
 /// One line: the same in a small and in a large image, within 10 % of each other.
@@ -34,7 +46,7 @@ pub fn sizes(name: &str, seconds: &[Vec<f64>]) -> String {
     )
 }
 
-/// The cells of a row after its name. A missed bound is marked.
+/// The cells, of medians. A missed bound is marked.
 fn line(bound: Bound, xl: Option<f64>, vxn: Option<f64>, floor: Option<f64>) -> [String; 6] {
     let ratio = |a: Option<f64>, b: Option<f64>| Some(a? / b?);
     let (of_xl, of_floor) = (ratio(vxn, xl), ratio(vxn, floor));
