@@ -40,6 +40,8 @@ chmod +x init sbin/poweroff
 find . | busybox cpio -o -H newc > /root/guest.cpio
 ip link add testbr0 type bridge
 ip link set testbr0 up
+# The first command after a boot leaves its mark.
+vxn ps
 "#;
 
 /// Dom0 for one test.
