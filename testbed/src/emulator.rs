@@ -1,12 +1,12 @@
 //! What the emulator does wrong, and how to know it when it happens.
 //!
 //! QEMU's software emulation of SVM sometimes mixes up the two worlds at a world
-//! switch of a PVH guest: about one boot in twenty-five, always within the exits
-//! by RDTSC and IN of the kernel's early clocks. A trace of the exits shows Xen's
-//! own first instruction after VMRUN fetched through the *guest's* nested tables
-//! (exit 0x400 at Xen's address), or the guest running on through no tables at
-//! all. Either way the guest ends in a triple fault that no guest and no
-//! toolstack can cause: in the first case its saved CS:RIP is Xen's.
+//! switch of a PVH guest: about one boot in twenty-five, mostly among the exits by
+//! RDTSC and IN of the kernel's early clocks. A trace of the exits shows Xen's own
+//! first instruction after VMRUN fetched through the *guest's* nested tables (exit
+//! 0x400 at Xen's address); the guest's saved CS:RIP is then Xen's, which no guest
+//! and no toolstack can bring about. A few triple faults have the guest's own
+//! address; that they have the same cause is likely and not shown.
 //!
 //! Such a run says nothing about what is tested, as if the power had failed.
 //! Xen tells of it on its console, and only then a command is run once more.

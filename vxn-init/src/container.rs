@@ -236,9 +236,9 @@ fn started(
 
 /// Why the process that libcontainer gave up on did not start.
 fn failed(report: Report, name: &CStr, error: Error) -> Failure {
-    match report.wait(name) {
-        Ok(Some((reason, words))) => Failure { reason, error: Error::Other(words) },
-        Ok(None) | Err(_) => error.into(),
+    match report.so_far(name) {
+        Some((reason, words)) => Failure { reason, error: Error::Other(words) },
+        None => error.into(),
     }
 }
 

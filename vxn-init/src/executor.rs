@@ -6,14 +6,19 @@ use std::{
     ffi::{CStr, CString},
     fs::File,
     io::Read,
-    os::fd::{AsRawFd, OwnedFd, RawFd},
+    os::fd::{AsFd, AsRawFd, OwnedFd, RawFd},
 };
 
 use libcontainer::{
     oci_spec::runtime::Spec,
     workload::{Executor, ExecutorError, ExecutorSetEnvsError, ExecutorValidationError},
 };
-use nix::{errno::Errno, fcntl::OFlag, unistd};
+use nix::{
+    errno::Errno,
+    fcntl::OFlag,
+    poll::{PollFd, PollFlags, PollTimeout, poll},
+    unistd,
+};
 use vxn_proto::StartFailure;
 
 use crate::{
@@ -100,9 +105,24 @@ impl Report {
             .take(4)
             .read_to_end(&mut report)
             .context("read the report of a start")?;
-        let number = <[u8; 4]>::try_from(report).map(i32::from_le_bytes).ok();
-        Ok(number.map(|number| explain(name, Errno::from_raw(number))))
+        Ok(told(name, &report))
     }
+
+    /// What has been reported, without a wait: whoever failed to execute reported
+    /// it before libcontainer heard of it, and anyone else may keep the pipe open.
+    pub fn so_far(self, name: &CStr) -> Option<(StartFailure, String)> {
+        let mut report = [0; 4];
+        let mut ready = [PollFd::new(self.read.as_fd(), PollFlags::POLLIN)];
+        poll(&mut ready, PollTimeout::ZERO).ok().filter(|count| *count > 0)?;
+        let count = File::from(self.read).read(&mut report).ok()?;
+        told(name, &report[..count])
+    }
+}
+
+/// What a report says; an empty one says nothing.
+fn told(name: &CStr, report: &[u8]) -> Option<(StartFailure, String)> {
+    let number = <[u8; 4]>::try_from(report).map(i32::from_le_bytes).ok()?;
+    Some(explain(name, Errno::from_raw(number)))
 }
 
 /// The words that runc has for a failed start.
@@ -177,5 +197,14 @@ mod tests {
     #[test]
     fn a_report_that_closes_empty_is_a_start() {
         assert_eq!(Report::new().unwrap().wait(c"x").unwrap(), None);
+    }
+
+    #[test]
+    fn what_is_reported_so_far_needs_no_end() {
+        assert_eq!(Report::new().unwrap().so_far(c"x"), None);
+        let report = Report::new().unwrap();
+        let kept = report.write.try_clone().unwrap();
+        unistd::write(&kept, &(Errno::ENOENT as i32).to_le_bytes()).unwrap();
+        assert_eq!(report.so_far(c"x").unwrap().0, StartFailure::NotFound);
     }
 }
