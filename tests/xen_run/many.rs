@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::{Alone, BUSYBOX, alone, vxn};
+use crate::{Alone, BUSYBOX, TYPES, alone, vxn};
 
 #[test]
 fn eight_at_once_have_their_own_output() {
@@ -40,11 +40,11 @@ fn executed(trace: &str) -> BTreeSet<String> {
     calls.filter_map(|l| Some(l.split_once('"')?.1.split_once('"')?.0.to_owned())).collect()
 }
 
-/// The programs of `vxn run` with these flags.
+/// The programs of a `vxn run` that succeeds with these flags.
 fn programs(host: &Alone<'_>, flags: &str) -> BTreeSet<String> {
     let script = format!(
-        "strace -f -qq -e trace=execve -o /tmp/exec.trace vxn run --rm --type pv {flags} {BUSYBOX} true; \
-         cat /tmp/exec.trace; rm /tmp/exec.trace"
+        "strace -f -qq -e trace=execve -o /tmp/exec.trace vxn run --rm {flags} {BUSYBOX} true; \
+         code=$?; cat /tmp/exec.trace; rm /tmp/exec.trace; exit $code"
     );
     let output = host.dom0.command(["sh", "-c", &script]).timeout(crate::PATIENCE).run().unwrap();
     executed(&output.success().unwrap().text())
@@ -54,7 +54,9 @@ fn programs(host: &Alone<'_>, flags: &str) -> BTreeSet<String> {
 fn only_vxns_own_programs_run_and_nft_for_a_network() {
     let Some(host) = alone() else { return };
     let mut ours = BTreeSet::from(["/usr/bin/vxn", "/usr/lib/vxn/vxn-hotplug"].map(str::to_owned));
-    assert_eq!(programs(&host, "--network none"), ours);
+    for kind in TYPES {
+        assert_eq!(programs(&host, &format!("--network none --type {kind}")), ours);
+    }
     ours.insert("/usr/sbin/nft".to_owned());
-    assert_eq!(programs(&host, "--network bridge"), ours);
+    assert_eq!(programs(&host, "--network bridge --type pv"), ours);
 }
