@@ -139,10 +139,11 @@ impl<'a> Attendance<'a> {
         self.feed()?;
         let rest = self.listen()?;
         self.settle()?;
+        // The outputs may have been finished when the exit came. It may have something
+        // to say to the guest, so it comes before all that is sent.
+        self.complete()?;
         self.channel.send(self.session.outbox())?;
         self.desk.clients.flush();
-        // Before the wait: the outputs may have been finished when the exit came.
-        self.complete()?;
         if self.report.is_none() {
             let called = self.wait(rest == Rest::More)?;
             self.deliver()?;
