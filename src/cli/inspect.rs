@@ -1,10 +1,12 @@
 //! `vxn inspect`: what docker shows of a container, as far as it means something
 //! here, and the DomU.
 
+use std::collections::BTreeMap;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
 use clap::Args;
+use ipnet::IpNet;
 use serde_json::{Value, json};
 
 use super::engine::Engine;
@@ -15,6 +17,8 @@ use crate::config::Settings;
 use crate::container::condition::{Condition, Phase};
 use crate::container::definition::{Definition, Layer, Text};
 use crate::container::log;
+use crate::container::network::Held;
+use crate::network::{Forward, Lease};
 
 /// Show all there is to know of containers and images, as JSON.
 #[derive(Debug, Args)]
@@ -62,6 +66,7 @@ fn inspect(engine: &Engine, definition: &Definition) -> anyhow::Result<Value> {
     let args = texts(&process.args);
     let live = condition.live();
     let home = engine.store.home(&definition.id);
+    let held = Held::load(&engine.run)?;
     Ok(json!({
         "Id": definition.id,
         "Created": definition.created,
@@ -73,6 +78,7 @@ fn inspect(engine: &Engine, definition: &Definition) -> anyhow::Result<Value> {
         "RestartCount": restarts(&condition),
         "LogPath": log::directory(&home).join("container.log"),
         "HostConfig": host_config(definition),
+        "NetworkSettings": network_settings(held.of(&definition.id)),
         "Config": {
             "Hostname": definition.hostname,
             "User": process.user,
@@ -111,6 +117,40 @@ fn host_config(definition: &Definition) -> Value {
             Layer::Disk { bytes } => Some(bytes),
         },
     })
+}
+
+/// Its network while it runs; docker's fields for the first address of each kind.
+fn network_settings(lease: Option<&Lease>) -> Value {
+    let Some(lease) = lease else { return json!({ "Networks": {}, "Ports": {} }) };
+    let address = |v4| lease.addresses.iter().find(|net| net.addr().is_ipv4() == v4);
+    let gateway = |v4| lease.gateways.iter().find(|ip| ip.is_ipv4() == v4);
+    let of = |field: fn(&IpNet) -> String, v4| address(v4).map(field).unwrap_or_default();
+    let settings = json!({
+        "IPAddress": of(|net| net.addr().to_string(), true),
+        "IPPrefixLen": address(true).map_or(0, IpNet::prefix_len),
+        "Gateway": gateway(true),
+        "GlobalIPv6Address": of(|net| net.addr().to_string(), false),
+        "GlobalIPv6PrefixLen": address(false).map_or(0, IpNet::prefix_len),
+        "IPv6Gateway": gateway(false),
+        "MacAddress": lease.mac.to_string(),
+    });
+    let mut all = settings.clone();
+    all["Bridge"] = json!(lease.bridge);
+    all["Networks"] = json!({ &lease.network: settings });
+    all["Ports"] = ports(&lease.forwards);
+    all
+}
+
+/// `{"80/tcp": [{"HostIp": "0.0.0.0", "HostPort": "8080"}]}`.
+fn ports(forwards: &[Forward]) -> Value {
+    let mut ports = BTreeMap::<String, Vec<Value>>::new();
+    for forward in forwards {
+        let at = forward.published();
+        let binding = json!({ "HostIp": at.ip(), "HostPort": at.port().to_string() });
+        let port = format!("{}/{}", forward.container, forward.protocol);
+        ports.entry(port).or_default().push(binding);
+    }
+    json!(ports)
 }
 
 fn restarts(condition: &Condition) -> u32 {

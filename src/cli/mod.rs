@@ -18,6 +18,7 @@ mod logs;
 mod monitor;
 mod network;
 mod network_flags;
+mod port;
 mod prepare;
 mod ps;
 mod rm;
@@ -70,6 +71,7 @@ enum Command {
     Rm(rm::RmArgs),
     Rename(rm::RenameArgs),
     Ps(ps::PsArgs),
+    Port(port::PortArgs),
     Inspect(inspect::InspectArgs),
     Logs(logs::LogsArgs),
     Exec(exec::ExecArgs),
@@ -141,6 +143,7 @@ fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
         Command::Rm(args) => rm::rm(&args, &settings),
         Command::Rename(args) => rm::rename(&args, &settings),
         Command::Ps(args) => ps::run(&args, &settings),
+        Command::Port(args) => port::run(&args, &settings),
         Command::Inspect(args) => inspect::run(&args, &settings),
         Command::Logs(args) => logs::run(&args, &settings),
         Command::Exec(args) => exec::exec(args, &settings),

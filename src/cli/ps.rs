@@ -10,9 +10,12 @@ use serde::Serialize;
 
 use super::engine::Engine;
 use super::format::{Format, ago, columns};
+use super::port;
 use crate::config::Settings;
 use crate::container::condition::{Condition, Phase};
 use crate::container::definition::{Definition, Text};
+use crate::container::network::Held;
+use crate::network::Forward;
 
 /// List containers.
 #[derive(Debug, Args)]
@@ -57,6 +60,7 @@ struct Row {
     running_for: String,
     status: String,
     state: &'static str,
+    ports: String,
     names: String,
     domid: Option<u32>,
 }
@@ -70,12 +74,14 @@ pub fn run(args: &PsArgs, settings: &Settings) -> anyhow::Result<ExitCode> {
     // As docker's: a filter that only containers of the past can pass shows them.
     let past = |f: &Filter| matches!(f, Filter::Status(_) | Filter::Exited(_));
     let all = args.all || wanted.is_some() || filters.iter().any(past);
+    let held = Held::load(&engine.run)?;
     let mut rows = Vec::new();
     for definition in engine.store.list()? {
         let condition = engine.condition(&definition)?;
         let shown = all || condition.live().is_some();
         if shown && filters.iter().all(|filter| filter.holds(&definition, &condition)) {
-            rows.push(row(&definition, &condition, args.no_trunc));
+            let forwards = held.of(&definition.id).map_or(&[][..], |lease| &lease.forwards);
+            rows.push(row(&definition, &condition, forwards, args.no_trunc));
         }
     }
     rows.truncate(wanted.unwrap_or(usize::MAX));
@@ -100,17 +106,16 @@ fn print(args: &PsArgs, rows: &[Row]) -> anyhow::Result<()> {
 }
 
 fn table(rows: &[Row]) -> String {
-    let header = ["CONTAINER ID", "IMAGE", "COMMAND", "CREATED", "STATUS", "NAMES"];
+    let header = ["CONTAINER ID", "IMAGE", "COMMAND", "CREATED", "STATUS", "PORTS", "NAMES"];
     let cells = |row: &Row| {
-        [&row.id, &row.image, &row.command, &row.running_for, &row.status, &row.names]
-            .map(Clone::clone)
-            .to_vec()
+        let Row { id, image, command, running_for, status, ports, names, .. } = row;
+        [id, image, command, running_for, status, ports, names].map(Clone::clone).to_vec()
     };
     let lines = std::iter::once(header.map(str::to_owned).to_vec()).chain(rows.iter().map(cells));
     columns(&lines.collect::<Vec<_>>())
 }
 
-fn row(definition: &Definition, condition: &Condition, whole: bool) -> Row {
+fn row(definition: &Definition, condition: &Condition, forwards: &[Forward], whole: bool) -> Row {
     let now = Timestamp::now();
     let words: Vec<String> = definition.process.args.iter().map(Text::lossy).collect();
     let mut command = words.join(" ").replace(|c: char| c.is_control(), "\u{fffd}");
@@ -126,6 +131,7 @@ fn row(definition: &Definition, condition: &Condition, whole: bool) -> Row {
         running_for: since(definition.created, now),
         status: status(condition, now),
         state: condition.word(),
+        ports: port::summary(forwards),
         names: definition.name.to_string(),
         domid: condition.live().and_then(|live| live.domid),
     }

@@ -81,6 +81,26 @@ pub fn release(run: &Path, id: &ContainerId) -> Result<()> {
     Leases::new(run).release(&owner_id(id))
 }
 
+/// What containers have of their networks: those that run have leases.
+#[derive(Debug)]
+pub struct Held(State);
+
+impl Held {
+    /// As it is at this moment, below `run`.
+    ///
+    /// # Errors
+    /// When the leases cannot be read.
+    pub fn load(run: &Path) -> Result<Held> {
+        Leases::new(run).state().map(Held)
+    }
+
+    /// The lease of a container, if it has one.
+    pub fn of(&self, id: &ContainerId) -> Option<&Lease> {
+        let owner = owner_id(id);
+        self.0.leases.iter().find(|lease| lease.owner.id == owner)
+    }
+}
+
 impl<'a> Connection<'a> {
     /// Gets on the network, with the published ports. The container's journal
     /// entry has to be there: who finds it without its monitor calls [`release`].

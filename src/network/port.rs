@@ -2,7 +2,7 @@
 //! `[[ip:][host]:]container[/tcp|udp]`, where both ports may be ranges.
 
 use std::fmt;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
@@ -176,17 +176,17 @@ impl Forward {
         };
         same && self.protocol == other.protocol && self.host == other.host
     }
+
+    /// Where it is reached, `0.0.0.0:8080` or `[fe80::1]:8080`.
+    pub fn published(&self) -> SocketAddr {
+        SocketAddr::new(self.ip.unwrap_or(Ipv4Addr::UNSPECIFIED.into()), self.host)
+    }
 }
 
 impl fmt::Display for Forward {
     /// As docker lists it: `80/tcp -> 0.0.0.0:8080`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Forward { ip, host, container, protocol } = self;
-        match ip {
-            None => write!(f, "{container}/{protocol} -> 0.0.0.0:{host}"),
-            Some(IpAddr::V4(ip)) => write!(f, "{container}/{protocol} -> {ip}:{host}"),
-            Some(IpAddr::V6(ip)) => write!(f, "{container}/{protocol} -> [{ip}]:{host}"),
-        }
+        write!(f, "{}/{} -> {}", self.container, self.protocol, self.published())
     }
 }
 

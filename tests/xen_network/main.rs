@@ -77,6 +77,13 @@ fn a_server_is_reached_by_all_and_gone_with_its_container() {
     let server = ["--name", "web", "-p", "8080:80", "-p", "8081:81/udp", BUSYBOX, "sh", "-c"];
     let running = vxn(host.dom0, &[&server[..], &[SERVER]].concat()).spawn().unwrap();
     host.wait_for_server();
+    let ports = "80/tcp -> 0.0.0.0:8080\n81/udp -> 0.0.0.0:8081";
+    assert_eq!(host.shell("vxn port web"), ports);
+    assert_eq!(host.shell("vxn port web 81/udp"), "0.0.0.0:8081");
+    let shown = "vxn ps --format '{{.Ports}}'; \
+                 vxn inspect --format '{{.NetworkSettings.IPAddress}}' web";
+    let shown = host.shell(shown);
+    assert!(shown.starts_with("0.0.0.0:8080->80/tcp, 0.0.0.0:8081->81/udp\n10.144."), "{shown}");
     let elsewhere = "ip netns exec other busybox";
     for get in [
         "busybox wget -T 20 -q -O - http://127.0.0.1:8080/",
