@@ -114,12 +114,16 @@ fn disks_console_and_end(kind: &str) {
         &name,
         kind,
         "copy",
-        "disk = [ 'phy:/root/a.img,xvda,r', '/root/b.img,raw,xvdb,w' ]\nvif = [ 'bridge=testbr0' ]",
+        "disk = [ 'phy:/root/a.img,xvda,r', '/root/b.img,raw,xvdb,w' ]\n\
+         vif = [ 'bridge=testbr0' ]\non_reboot = 'destroy'",
     );
-    let console = host.ok(&format!("vxn domain create --console /root/{name}.cfg"));
+    let console = host.dom0.despite_resets(|| {
+        let console = host.ok(&format!("vxn domain create --console /root/{name}.cfg"));
+        host.wait_gone(&name);
+        console
+    });
     assert!(console.contains("guest is up"), "{console}");
     assert!(!console.contains("was written"), "{console}");
-    host.wait_gone(&name);
     assert_eq!(host.ok("head -c 6 /root/b.img"), "from a");
     host.leaves_nothing();
 }

@@ -74,16 +74,8 @@ impl<'a> Command<'a> {
     /// function: see [`Output::success`]. When the emulator has reset the DomU,
     /// which Xen's console proves, the command is run again.
     pub fn run(self) -> Result<Output> {
-        let faults = || emulator::triple_faults(self.dom0.logs());
-        for _ in 1..emulator::TRIES {
-            let before = faults();
-            let output = self.clone().run_once()?;
-            if !emulator::tells_of_reset(&output) || faults() == before {
-                return Ok(output);
-            }
-            eprintln!("testbed: the emulator lost a guest (docs/testbed.md), once more: {self}");
-        }
-        self.run_once()
+        let reset = |output: &Result<Output>| output.as_ref().is_ok_and(emulator::tells_of_reset);
+        emulator::despite_resets(self.dom0.logs(), || self.clone().run_once(), reset)
     }
 
     fn run_once(mut self) -> Result<Output> {

@@ -7,6 +7,7 @@ use anyhow::{Context, Result, anyhow};
 
 use crate::command::{Command, Output};
 use crate::dom0_image::Dom0Image;
+use crate::emulator;
 use crate::logs;
 use crate::qemu::{self, Qemu, Share};
 use crate::ssh::Ssh;
@@ -63,6 +64,12 @@ impl Dom0 {
     /// Runs a shell script to its end.
     pub fn shell(&self, script: &str) -> Result<Output> {
         self.run(["sh", "-c", script])
+    }
+
+    /// What `attempt` gives, which starts PVH guests and leaves none behind; tried
+    /// again when the emulator has reset one of them, which Xen's console proves.
+    pub fn despite_resets<T>(&self, attempt: impl FnMut() -> T) -> T {
+        emulator::despite_resets(&self.logs, attempt, |_| true)
     }
 
     /// Writes a file in Dom0.

@@ -17,11 +17,29 @@ use std::path::Path;
 use crate::command::Output;
 use crate::logs;
 
-/// How often a command is run at most: three faults in a row are one in 15 000.
-pub const TRIES: usize = 3;
+/// How often something is tried at most: three faults in a row are one in 15 000.
+const TRIES: usize = 3;
+
+/// What `attempt` gives. When Xen's console in `logs` proves that the emulator has
+/// reset a guest meanwhile, and the result may be due to it, it is tried again.
+pub fn despite_resets<T>(
+    logs: &Path,
+    mut attempt: impl FnMut() -> T,
+    due_to_it: impl Fn(&T) -> bool,
+) -> T {
+    for _ in 1..TRIES {
+        let before = triple_faults(logs);
+        let result = attempt();
+        if !due_to_it(&result) || triple_faults(logs) == before {
+            return result;
+        }
+        eprintln!("testbed: the emulator lost a guest (docs/testbed.md), once more");
+    }
+    attempt()
+}
 
 /// How many guests of the run with these logs have ended in a triple fault.
-pub fn triple_faults(logs: &Path) -> usize {
+fn triple_faults(logs: &Path) -> usize {
     let console = fs::read(logs.join(logs::XEN_AND_DOM0)).unwrap_or_default();
     String::from_utf8_lossy(&console).matches("Triple fault - invoking HVM shutdown").count()
 }

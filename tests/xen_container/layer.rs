@@ -42,8 +42,7 @@ fn a_container_of_which_the_monitor_is_killed_keeps_what_was_synced() {
 #[test]
 fn a_full_disk_is_the_containers_own_trouble() {
     let Some(host) = host() else { return };
-    let script =
-        "head -c 100000000 /dev/zero >/big; wc -c </big; df -k / | tail -1 | awk '{print $2}'";
+    let script = "dd if=/dev/zero of=/big bs=64k count=1600; wc -c </big; df -k / | tail -1 | awk '{print $2}'";
     let args =
         ["run", "-m", "160M", "--name", "full", "--storage-size", "32M", BUSYBOX, "sh", "-c"];
     let output = host.vxn(args).args([script]).run().unwrap().success().unwrap();

@@ -9,7 +9,7 @@ mod lifecycle;
 mod logs;
 mod terminal;
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use testbed::{Command, Dom0, HostState, Output, Running};
@@ -25,6 +25,7 @@ const TICKING: &str = "trap 'echo asked; exit 5' TERM; while :; do echo tick; sl
 
 /// One test at a time has the host, and leaves it as it was.
 static HOST: Mutex<()> = Mutex::new(());
+static WARM: OnceLock<()> = OnceLock::new();
 
 struct Host {
     dom0: &'static Dom0,
@@ -37,11 +38,13 @@ struct Host {
 fn host() -> Option<Host> {
     let dom0 = testbed::shared()?;
     let _others = HOST.lock().unwrap_or_else(PoisonError::into_inner);
-    // What an earlier test has left when it failed; then the root disk and the
-    // kernel, which are made once and stay.
-    dom0.shell("vxn rm -f $(vxn ps -aq)").unwrap();
-    let warm = dom0.command(["vxn", "run", "--rm", "-m", "160M", BUSYBOX, "true"]);
-    warm.timeout(PATIENCE).run().unwrap().success().unwrap();
+    // The root disk and the kernel, which are made once and stay.
+    WARM.get_or_init(|| {
+        let warm = dom0.command(["vxn", "run", "--rm", "-m", "160M", "--type", "pv"]);
+        warm.args([BUSYBOX, "true"]).timeout(PATIENCE).run().unwrap().success().unwrap();
+    });
+    // What an earlier test has left when it failed.
+    dom0.shell("left=$(vxn ps -aq); [ -z \"$left\" ] || vxn rm -f $left").unwrap();
     Some(Host { dom0, before: HostState::of(dom0).unwrap(), _others })
 }
 
@@ -66,11 +69,12 @@ impl Host {
         output
     }
 
-    /// A detached container called `name` that runs `script`.
+    /// A detached container called `name` that runs `script`, without a network,
+    /// which costs seconds of a start.
     #[track_caller]
     fn start<const N: usize>(&self, name: &str, flags: [&str; N], script: &str) -> String {
-        let run = self.vxn(["run", "-d", "-m", "160M", "--name", name]).args(flags);
-        let output = run.args([BUSYBOX, "sh", "-c", script]).run().unwrap();
+        let run = self.vxn(["run", "-d", "-m", "160M", "--network", "none", "--name", name]);
+        let output = run.args(flags).args([BUSYBOX, "sh", "-c", script]).run().unwrap();
         output.success().unwrap().text()
     }
 

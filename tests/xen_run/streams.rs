@@ -38,8 +38,11 @@ fn without_i_there_is_no_stdin() {
 fn stdout_and_stderr_stay_apart_and_unfinished_lines_too() {
     let Some(host) = shared() else { return };
     let script = "printf out; printf err >&2; printf ' more'";
-    let output = vxn(host.dom0, ["--rm", BUSYBOX, "sh", "-c", script]).run().unwrap();
-    assert_eq!((&*output.stdout, &*output.stderr), (&b"out more"[..], &b"err"[..]), "{output}");
+    for kind in TYPES {
+        let run = vxn(host.dom0, ["--rm", "--type", kind, BUSYBOX, "sh", "-c", script]);
+        let output = run.run().unwrap();
+        assert_eq!((&*output.stdout, &*output.stderr), (&b"out more"[..], &b"err"[..]), "{output}");
+    }
 }
 
 #[test]
