@@ -31,24 +31,35 @@ impl Writer {
         Ok(Some(Writer { dir, max_size, max_file, file, size, buffer }))
     }
 
-    /// Writes down what came on an output.
+    /// Writes down what came on an output. A file ends with the last line that
+    /// fits: short lines grow to twenty times what came.
     pub fn write(&mut self, kind: StreamKind, bytes: &[u8]) -> io::Result<()> {
         let head = format!("{:.9} {} ", Timestamp::now(), word(kind));
+        // After a failure, what could not be written is given up.
         self.buffer.clear();
         for line in bytes.split_inclusive(|&b| b == b'\n') {
             let whole = line.last() == Some(&b'\n');
+            let start = self.buffer.len();
             self.buffer.extend_from_slice(head.as_bytes());
             self.buffer.extend_from_slice(if whole { b"F " } else { b"P " });
             self.buffer.extend_from_slice(line);
             if !whole {
                 self.buffer.push(b'\n');
             }
+            let full = |most| self.size + self.buffer.len() as u64 > most;
+            if self.size + start as u64 > 0 && self.max_size.is_some_and(full) {
+                self.flush(start)?;
+                self.rotate()?;
+            }
         }
-        if self.max_size.is_some_and(|most| self.size + self.buffer.len() as u64 > most) {
-            self.rotate()?;
-        }
-        self.file.write_all(&self.buffer)?;
-        self.size += self.buffer.len() as u64;
+        self.flush(self.buffer.len())
+    }
+
+    /// Hands the first `length` bytes of the buffer to the file.
+    fn flush(&mut self, length: usize) -> io::Result<()> {
+        self.file.write_all(&self.buffer[..length])?;
+        self.size += length as u64;
+        self.buffer.drain(..length);
         Ok(())
     }
 
@@ -74,4 +85,28 @@ impl Writer {
 
 fn append(dir: &Path) -> io::Result<File> {
     OpenOptions::new().append(true).create(true).open(file(dir, 0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_file_is_larger_than_it_may_be() {
+        let dir = tempfile::tempdir().unwrap();
+        let options = LogOptions::Local { max_size: Some(1000), max_file: 3 };
+        let mut log = Writer::open(dir.path(), options).unwrap().unwrap();
+        log.write(StreamKind::Stdout, "y\n".repeat(1000).as_bytes()).unwrap();
+        log.write(StreamKind::Stderr, b"the last\n").unwrap();
+        let sizes: Vec<u64> =
+            (0..3).map(|age| fs::metadata(file(dir.path(), age)).unwrap().len()).collect();
+        assert!(sizes.iter().all(|size| (1..=1000).contains(size)), "{sizes:?}");
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 3);
+        assert!(fs::read(file(dir.path(), 0)).unwrap().ends_with(b" stderr F the last\n"));
+
+        // A line is never cut, and needs a file of its own at most.
+        log.write(StreamKind::Stdout, &[b'x'; 2000]).unwrap();
+        assert!(fs::metadata(file(dir.path(), 0)).unwrap().len() > 2000);
+        assert!(fs::read(file(dir.path(), 1)).unwrap().ends_with(b" the last\n"));
+    }
 }
