@@ -1,10 +1,10 @@
 //! SIGKILL to a monitor: the next vxn command puts everything in order.
 
-use crate::{PATIENT, TICKING, host};
+use crate::{PATIENT, TICKING, alone};
 
 #[test]
 fn a_container_whose_monitor_is_killed_has_ended() {
-    let Some(host) = host() else { return };
+    let Some(host) = alone() else { return };
     host.start("lost", ["--restart", "always"], TICKING);
     host.start("fleeting", ["--rm"], PATIENT);
     let attached = host.attach(["lost"]);

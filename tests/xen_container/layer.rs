@@ -1,6 +1,6 @@
 //! What a container writes.
 
-use crate::{BUSYBOX, host};
+use crate::{BUSYBOX, alone, host};
 
 #[test]
 fn writes_survive_stop_and_start_and_end_with_rm() {
@@ -26,7 +26,7 @@ fn writes_survive_stop_and_start_and_end_with_rm() {
 
 #[test]
 fn a_container_of_which_the_monitor_is_killed_keeps_what_was_synced() {
-    let Some(host) = host() else { return };
+    let Some(host) = alone() else { return };
     host.start("cut", [], "echo safe >/safe; sync; echo synced; exec sleep 1000");
     host.wait_for("cut", "synced");
     let pid = host.field("cut", "{{.State.Pid}}");

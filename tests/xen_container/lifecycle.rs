@@ -1,10 +1,10 @@
 //! The verbs, from create to rm.
 
-use crate::{BUSYBOX, PATIENT, host};
+use crate::{BUSYBOX, PATIENT, alone, host};
 
 #[test]
 fn a_container_is_created_started_stopped_and_started_again() {
-    let Some(host) = host() else { return };
+    let Some(host) = alone() else { return };
     let id = host.ok(["create", "--name", "web", "-m", "160M", BUSYBOX, "sh", "-c", PATIENT]);
     assert_eq!(id.len(), 64, "{id}");
     assert_eq!(host.ok(["ps", "-q"]), "");
@@ -124,7 +124,7 @@ fn restarts_are_counted_and_end() {
 
 #[test]
 fn ps_shows_what_it_is_asked_for() {
-    let Some(host) = host() else { return };
+    let Some(host) = alone() else { return };
     for (name, command) in [("good", "true"), ("bad", "false")] {
         host.vxn(["run", "-m", "160M", "--name", name, BUSYBOX, command]).run().unwrap();
     }
@@ -159,7 +159,7 @@ fn a_detached_container_that_cannot_start_says_why() {
 
 #[test]
 fn what_a_boot_brings_back_is_what_the_policies_say() {
-    let Some(host) = host() else { return };
+    let Some(host) = alone() else { return };
     host.start("stays", ["--restart", "unless-stopped"], PATIENT);
     host.start("stopped", ["--restart", "unless-stopped"], PATIENT);
     host.start("plain", [], PATIENT);

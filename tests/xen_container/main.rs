@@ -9,7 +9,7 @@ mod lifecycle;
 mod logs;
 mod terminal;
 
-use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard, TryLockError};
 use std::time::{Duration, Instant};
 
 use testbed::{Command, Dom0, HostState, Output, Running};
@@ -23,29 +23,47 @@ const PATIENT: &str = "trap 'echo asked; exit 5' TERM; echo ready; while :; do s
 /// The same, for those who come later.
 const TICKING: &str = "trap 'echo asked; exit 5' TERM; while :; do echo tick; sleep 1; done";
 
-/// One test at a time has the host, and leaves it as it was.
-static HOST: Mutex<()> = Mutex::new(());
-static WARM: OnceLock<()> = OnceLock::new();
+/// Held for reading by tests that mind their own containers, for writing by those
+/// that look at all there are.
+static HOST: RwLock<()> = RwLock::new(());
+/// The host when no test has a container.
+static FOUND: OnceLock<HostState> = OnceLock::new();
 
 struct Host {
     dom0: &'static Dom0,
-    before: HostState,
-    _others: MutexGuard<'static, ()>,
+    turn: Turn,
 }
 
-/// The host for oneself; `None` where there can be none.
+enum Turn {
+    Shared(RwLockReadGuard<'static, ()>),
+    Alone(RwLockWriteGuard<'static, ()>),
+}
+
+/// A host with other tests on it; `None` where there can be none.
 #[track_caller]
 fn host() -> Option<Host> {
     let dom0 = testbed::shared()?;
-    let _others = HOST.lock().unwrap_or_else(PoisonError::into_inner);
-    // The root disk and the kernel, which are made once and stay.
-    WARM.get_or_init(|| {
-        let warm = dom0.command(["vxn", "run", "--rm", "-m", "160M", "--type", "pv"]);
-        warm.args([BUSYBOX, "true"]).timeout(PATIENCE).run().unwrap().success().unwrap();
-    });
+    FOUND.get_or_init(|| found(dom0));
+    let turn = Turn::Shared(HOST.read().unwrap_or_else(PoisonError::into_inner));
+    Some(Host { dom0, turn })
+}
+
+/// The host for oneself.
+#[track_caller]
+fn alone() -> Option<Host> {
+    let dom0 = testbed::shared()?;
+    FOUND.get_or_init(|| found(dom0));
+    let turn = Turn::Alone(HOST.write().unwrap_or_else(PoisonError::into_inner));
     // What an earlier test has left when it failed.
     dom0.shell("left=$(vxn ps -aq); [ -z \"$left\" ] || vxn rm -f $left").unwrap();
-    Some(Host { dom0, before: HostState::of(dom0).unwrap(), _others })
+    Some(Host { dom0, turn })
+}
+
+/// With the root disk and the kernel, which are made once and stay.
+fn found(dom0: &Dom0) -> HostState {
+    let warm = dom0.command(["vxn", "run", "--rm", "-m", "160M", "--type", "pv"]);
+    warm.args([BUSYBOX, "true"]).timeout(PATIENCE).run().unwrap().success().unwrap();
+    HostState::of(dom0).unwrap()
 }
 
 impl Host {
@@ -102,13 +120,25 @@ impl Host {
         logs.wait().unwrap();
     }
 
-    /// Removes the containers, and sees that nothing is left of them.
+    /// Removes the containers, and sees that nothing is left of them: the last of
+    /// those who share the host looks, and who is alone.
     #[track_caller]
-    fn clean<const N: usize>(&self, names: [&str; N]) {
+    fn clean<const N: usize>(self, names: [&str; N]) {
         for name in names {
             self.ok(["rm", "-f", name]);
         }
-        let difference = self.before.difference(&HostState::of(self.dom0).unwrap());
+        let _alone = match self.turn {
+            Turn::Alone(guard) => guard,
+            Turn::Shared(guard) => {
+                drop(guard);
+                match HOST.try_write() {
+                    Ok(guard) => guard,
+                    Err(TryLockError::Poisoned(e)) => e.into_inner(),
+                    Err(TryLockError::WouldBlock) => return,
+                }
+            }
+        };
+        let difference = FOUND.get().unwrap().difference(&HostState::of(self.dom0).unwrap());
         assert!(difference.is_empty(), "left over:\n{difference}");
     }
 }

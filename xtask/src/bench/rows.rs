@@ -85,6 +85,8 @@ pub fn all() -> Vec<Row> {
     rows.push(attach());
     rows.extend(["pv", "pvh"].map(run));
     rows.push(daemon_run());
+    rows.push(exec());
+    rows.push(ps());
     rows
 }
 
@@ -164,6 +166,38 @@ fn run(kind: &str) -> Row {
         after: format!("{DESTROY} || true"),
         ..Row::default()
     }
+}
+
+/// Another process in a container, against the least that xl does.
+fn exec() -> Row {
+    Row {
+        name: "exec c true (xl: list)".to_owned(),
+        bound: Bound { of_xl: 4.0, of_floor: OF_FLOOR },
+        first: containers(1),
+        sides: vec![side(Who::Xl, "xl list"), side(Who::Vxn, "vxn exec bench-1 true")],
+        last: "vxn rm -f bench-1".to_owned(),
+        ..Row::default()
+    }
+}
+
+/// A list of ten containers that run.
+fn ps() -> Row {
+    Row {
+        name: "ps with ten containers (xl: list)".to_owned(),
+        bound: Bound { of_xl: 2.0, of_floor: OF_FLOOR },
+        first: containers(10),
+        sides: vec![side(Who::Xl, "xl list"), side(Who::Vxn, "vxn ps")],
+        last: "vxn rm -f $(vxn ps -aq)".to_owned(),
+        ..Row::default()
+    }
+}
+
+/// Starts so many containers, `bench-1` and on.
+fn containers(count: usize) -> String {
+    format!(
+        "set -e; for n in $(seq {count}); do vxn run -d --name bench-$n --type pv -m 128M \
+         --network none oci:/srv/images/busybox sleep 100000; done"
+    )
 }
 
 /// A container in a DomU that waits for it, on a disk that is attached meanwhile.
