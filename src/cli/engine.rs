@@ -66,8 +66,12 @@ impl Engine {
     /// Asks a container's monitor for something that is done at once.
     pub fn ask(&self, definition: &Definition, message: &ToMonitor) -> anyhow::Result<()> {
         let mut connection = self.connect(definition)?;
-        let answer = connection.ask(message);
-        answer.map(drop).with_context(|| format!("container {}", definition.name))
+        let done = match connection.ask(message) {
+            // It ended before it heard of this.
+            Ok(ToClient::Ended(_)) => Err(control::Error::NotRunning),
+            answer => answer.map(drop),
+        };
+        done.with_context(|| format!("container {}", definition.name))
     }
 
     /// Asks for something that is done when the container has ended; `None` when

@@ -194,6 +194,8 @@ impl Monitor {
         }
         let code = report.code;
         let mut clients = desk.clients;
+        // Nobody comes any more, but some may have come since the last look.
+        clients.accept();
         let ended = ToClient::Ended(report);
         clients.ids().into_iter().for_each(|id| clients.tell(id, &ended));
         clients.finish();

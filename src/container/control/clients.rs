@@ -96,7 +96,8 @@ impl Clients {
         heard
     }
 
-    fn accept(&mut self) {
+    /// Takes in who has come.
+    pub fn accept(&mut self) {
         loop {
             match self.listener.accept() {
                 Ok((stream, _)) if self.all.len() < MAX_CLIENTS && is_root(&stream) => {
@@ -276,6 +277,21 @@ mod tests {
         drop(stream);
         assert!(matches!(clients.hear()[..], [(_, Heard::Gone)]));
         assert!(clients.hear().is_empty());
+    }
+
+    #[test]
+    fn who_comes_at_the_last_moment_hears_the_last_word() {
+        let (_dir, mut clients, mut stream) = connected();
+        let mut bytes = Vec::new();
+        vxn_proto::encode_message(&ToMonitor::Wait, &mut bytes).unwrap();
+        stream.write_all(&bytes).unwrap();
+        clients.accept();
+        clients.ids().into_iter().for_each(|id| clients.tell(id, &ToClient::Done));
+        clients.finish();
+        let mut answer = [0; 64];
+        let length = stream.read(&mut answer).unwrap();
+        let frame = Decoder::<ToClient>::new().decode(&mut &answer[..length]).unwrap();
+        assert_eq!(frame, Some(Frame::Message(ToClient::Done)));
     }
 
     #[test]
