@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use vxn::libxl::{Action, Ctx, DomainConfig, EventKind, GuestType, Uuid};
+use vxn::libxl::{Action, Ctx, DomainConfig, EventKind, GuestType, Scheduling, Uuid};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let args: Vec<String> = std::env::args().skip(1).collect();
@@ -18,6 +18,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         guest_type,
         memory_kib: 256 * 1024,
         vcpus: 1,
+        scheduling: Scheduling::default(),
         kernel: kernel.into(),
         ramdisk: ramdisk.map(Into::into),
         cmdline: "console=hvc0 panic=-1".into(),

@@ -15,6 +15,7 @@ use super::format::Format;
 use super::image;
 use crate::config::Settings;
 use crate::container::condition::{Condition, Phase};
+use crate::container::cpu::Cpus;
 use crate::container::definition::{Definition, Layer, Text};
 use crate::container::log;
 use crate::container::network::Held;
@@ -104,10 +105,13 @@ fn inspect(engine: &Engine, definition: &Definition) -> anyhow::Result<Value> {
 }
 
 fn host_config(definition: &Definition) -> Value {
+    let cpu = &definition.cpu;
     json!({
         "AutoRemove": definition.remove,
         "Memory": definition.memory_kib * 1024,
-        "NanoCpus": u64::from(definition.vcpus) * 1_000_000_000,
+        "NanoCpus": cpu.cpus.unwrap_or(Cpus::whole(definition.vcpus)).nano(),
+        "CpuShares": cpu.shares.unwrap_or_default(),
+        "CpusetCpus": cpu.set,
         "ReadonlyRootfs": definition.read_only,
         "RestartPolicy": definition.restart,
         "Tmpfs": definition.tmpfs,

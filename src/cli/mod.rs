@@ -14,6 +14,7 @@ mod format;
 mod image;
 mod info;
 mod inspect;
+mod limits;
 mod logs;
 mod monitor;
 mod network;

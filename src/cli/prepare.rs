@@ -15,6 +15,7 @@ use super::failure::Hint;
 use super::image::obtain;
 use super::spec::{self, SpecArgs};
 use crate::config::{Memory, Settings};
+use crate::container::cpu::{Cpu, Cpus};
 use crate::container::definition::{DEFAULT_SIZE, Definition, ImageUse, Layer, Stop};
 use crate::container::log::LogOptions;
 use crate::container::plan::{Kernel, Plan, RootDisk};
@@ -43,6 +44,8 @@ pub fn definition(mut args: SpecArgs, settings: &Settings) -> anyhow::Result<Def
     let network = args.network.clone().spec(&exposed.unwrap_or_default(), &settings.networks())?;
     let hostname = args.hostname.clone().unwrap_or_else(|| id.short().to_owned());
     let process = request(&mut args, words.map(OsString::into_vec).collect())?;
+    let mut cpu = Cpu::default();
+    args.cpu.clone().apply(&mut cpu);
     let name = args.name.clone().map_or_else(names::random, Ok).context("cannot make a name")?;
     Ok(Definition {
         id,
@@ -59,7 +62,8 @@ pub fn definition(mut args: SpecArgs, settings: &Settings) -> anyhow::Result<Def
         network,
         guest_type: args.guest_type.unwrap_or(settings.guest_type.value),
         memory_kib: args.memory.unwrap_or(settings.memory.value).kib(),
-        vcpus: args.cpus.unwrap_or(settings.vcpus.value),
+        vcpus: cpu.cpus.map_or(settings.vcpus.value, Cpus::vcpus),
+        cpu,
         kernel: args.kernel.as_deref().map(absolute).transpose()?,
         initramfs: args.initramfs.as_deref().map(absolute).transpose()?,
         timeout: args.timeout,

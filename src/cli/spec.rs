@@ -10,6 +10,7 @@ use nix::sys::signal::Signal;
 use vxn_proto::Tmpfs;
 
 use super::image::PullFlags;
+use super::limits::CpuFlags;
 use super::network_flags::NetworkFlags;
 use crate::config::{Memory, TypeChoice};
 use crate::container::Name;
@@ -48,9 +49,6 @@ pub struct SpecArgs {
     /// Memory of the DomU.
     #[arg(short, long, value_name = "SIZE")]
     pub memory: Option<Memory>,
-    /// Virtual CPUs of the DomU, a whole number.
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=128))]
-    pub cpus: Option<u32>,
     /// Guest type: auto, pv or pvh.
     #[arg(long = "type", value_name = "TYPE")]
     pub guest_type: Option<TypeChoice>,
@@ -66,6 +64,8 @@ pub struct SpecArgs {
     /// Kill the container after this many seconds.
     #[arg(long, value_name = "SECONDS", value_parser = seconds)]
     pub timeout: Option<Duration>,
+    #[command(flatten)]
+    pub cpu: CpuFlags,
     #[command(flatten)]
     pub network: NetworkFlags,
     #[command(flatten)]

@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use vxn_proto::{ProcessSpec, Tmpfs, WindowSize};
 
+use super::cpu::Cpu;
 use super::log::LogOptions;
 use super::network::NetworkSpec;
 use super::plan::RootDisk;
@@ -40,6 +41,9 @@ pub struct Definition {
     pub memory_kib: u64,
     /// Virtual CPUs of the DomU.
     pub vcpus: u32,
+    /// What it may use of the host's CPUs.
+    #[serde(default)]
+    pub cpu: Cpu,
     /// The guest's kernel, when it is not the host's choice.
     pub kernel: Option<PathBuf>,
     /// The guest's initramfs, when it is not the host's choice.
@@ -212,6 +216,7 @@ pub(super) mod tests {
             guest_type: TypeChoice::Auto,
             memory_kib: 262_144,
             vcpus: 1,
+            cpu: Cpu::default(),
             kernel: None,
             initramfs: None,
             timeout: None,
@@ -234,5 +239,13 @@ pub(super) mod tests {
         assert_eq!(read.process, made.process);
         assert_eq!(read.process.spec(None).args, [&b"true"[..], b"\xff"]);
         assert_eq!((read.id, read.name), (made.id, made.name));
+    }
+
+    #[test]
+    fn a_definition_of_an_older_vxn_is_read() {
+        let mut json = serde_json::to_value(definition("web")).unwrap();
+        assert!(json.as_object_mut().unwrap().remove("cpu").is_some());
+        let read: Definition = serde_json::from_value(json).unwrap();
+        assert_eq!(read.cpu, Cpu::default());
     }
 }

@@ -12,6 +12,7 @@ pub mod bundle;
 pub mod condition;
 pub(crate) mod console;
 pub mod control;
+pub mod cpu;
 pub mod definition;
 mod desk;
 pub mod front;

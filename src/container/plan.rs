@@ -7,6 +7,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use vxn_proto::{Container, FileSystem, Root, Writable};
 
+use super::cpu::CpuSet;
 use super::definition::{Definition, Layer};
 use super::journal::Record;
 use super::store::Containers;
@@ -33,6 +34,14 @@ pub enum Error {
         /// The type.
         wanted: &'static str,
     },
+    /// The host has no such CPUs.
+    #[error("requested CPUs are not available: requested {requested}, available: 0-{last}")]
+    Cpus {
+        /// What was asked for.
+        requested: CpuSet,
+        /// The highest number of a CPU that the host has.
+        last: u32,
+    },
 }
 
 impl Error {
@@ -40,6 +49,7 @@ impl Error {
     pub fn hint(&self) -> &'static str {
         match self {
             Error::NoCommand => "the image has no ENTRYPOINT or CMD: give a command after it",
+            Error::Cpus { .. } => "name others with --cpuset-cpus; `vxn info` counts them",
             Error::GuestType { .. } => "`vxn info` shows what the host can; try --type auto",
         }
     }
@@ -124,9 +134,11 @@ impl Plan {
     /// The DomU, with these vifs.
     ///
     /// # Errors
-    /// [`Error::GuestType`] when host and kernel do not allow the wanted type.
+    /// [`Error::GuestType`] when host and kernel do not allow the wanted type,
+    /// [`Error::Cpus`] when the host does not have the wanted CPUs.
     pub fn domain(&self, host: &HostInfo, nics: Vec<Nic>) -> Result<DomainConfig, Error> {
         let definition = &self.definition;
+        check_cpus(&definition.cpu.set, host)?;
         let disk = |path, vdev: &str, writable| Disk {
             path,
             vdev: vdev.to_owned(),
@@ -141,6 +153,7 @@ impl Plan {
             guest_type: guest_type(definition.guest_type, host, &self.kernel)?,
             memory_kib: definition.memory_kib,
             vcpus: definition.vcpus,
+            scheduling: definition.cpu.scheduling(definition.vcpus),
             kernel: self.kernel.path.clone(),
             ramdisk: Some(self.initramfs.clone()),
             cmdline: COMMAND_LINE.to_owned(),
@@ -151,6 +164,19 @@ impl Plan {
             on_reboot: Action::Destroy,
             on_crash: Action::Destroy,
         })
+    }
+}
+
+/// Refuses CPUs that the host does not have.
+///
+/// # Errors
+/// [`Error::Cpus`].
+pub fn check_cpus(requested: &CpuSet, host: &HostInfo) -> Result<(), Error> {
+    match requested.last() {
+        Some(last) if u32::from(last) > host.max_cpu => {
+            Err(Error::Cpus { requested: requested.clone(), last: host.max_cpu })
+        }
+        _ => Ok(()),
     }
 }
 
@@ -240,6 +266,20 @@ mod tests {
         assert_eq!(seen, [("xvda", false), ("xvdb", true)]);
         let device = LAYER_DEVICE.to_owned();
         assert_eq!(plan.guest_root().writable, Writable::Disk { device });
+    }
+
+    #[test]
+    fn cpus_are_those_of_the_host() {
+        let mut plan = plan(TypeChoice::Auto, true, true);
+        let host = HostInfo { pv: true, max_cpu: 3, ..HostInfo::default() };
+        plan.definition.cpu.set = "0,2-4".parse().unwrap();
+        let error = plan.domain(&host, Vec::new()).unwrap_err().to_string();
+        assert!(error.ends_with("requested 0,2-4, available: 0-3"), "{error}");
+        plan.definition.cpu.set = "3".parse().unwrap();
+        plan.definition.cpu.shares = Some(512);
+        let scheduling = plan.domain(&host, Vec::new()).unwrap().scheduling;
+        assert_eq!((scheduling.weight, scheduling.cap), (Some(128), None));
+        assert!(scheduling.cpus.iter().eq([&3]));
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Disk, Nic, Uuid};
+use super::{Disk, Nic, Scheduling, Uuid};
 
 /// How a domain is virtualised (`libxl_domain_type`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -51,6 +51,8 @@ pub struct DomainConfig {
     pub memory_kib: u64,
     /// Virtual CPUs, all online from the start.
     pub vcpus: u32,
+    /// Its part of the host's CPUs.
+    pub scheduling: Scheduling,
     /// The kernel; see `libxl_domain_build_info.kernel`.
     pub kernel: PathBuf,
     /// The initial RAM disk.

@@ -24,6 +24,8 @@ pub struct HostInfo {
     pub free_memory_kib: u64,
     /// CPUs online.
     pub nr_cpus: u32,
+    /// The highest number of a CPU.
+    pub max_cpu: u32,
 }
 
 impl Ctx {

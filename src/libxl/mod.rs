@@ -26,6 +26,7 @@ mod ids;
 mod log;
 mod memory;
 mod nic;
+mod scheduling;
 mod userdata;
 
 pub use config::{Action, DomainConfig, GuestType};
@@ -37,3 +38,4 @@ pub use event::{DeathWatch, Event, EventKind};
 pub use host::HostInfo;
 pub use ids::{DomId, ParseIdError, Uuid};
 pub use nic::{AttachedNic, Mac, Nic};
+pub use scheduling::Scheduling;

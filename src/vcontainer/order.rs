@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::config::TypeChoice;
 use crate::container::plan::{self, Kernel};
 use crate::container::{ContainerId, Name};
-use crate::libxl::{Action, Disk, DomainConfig, GuestType, HostInfo, Nic, Uuid};
+use crate::libxl::{Action, Disk, DomainConfig, GuestType, HostInfo, Nic, Scheduling, Uuid};
 
 /// Everything that the monitor has to know.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -111,6 +111,7 @@ impl Order {
             guest_type,
             memory_kib: self.memory_kib,
             vcpus: self.vcpus,
+            scheduling: Scheduling::default(),
             kernel: self.kernel.path.clone(),
             ramdisk: Some(self.ramdisk.clone()),
             cmdline,

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use vxn::libxl::{Action, Ctx, DomId, DomainConfig, GuestType, Uuid};
+use vxn::libxl::{Action, Ctx, DomId, DomainConfig, GuestType, Scheduling, Uuid};
 
 pub const BOTH: [GuestType; 2] = [GuestType::Pv, GuestType::Pvh];
 
@@ -56,6 +56,7 @@ pub fn config(guest_type: GuestType, does: Does) -> DomainConfig {
         guest_type,
         memory_kib: 16 << 10,
         vcpus: 1,
+        scheduling: Scheduling::default(),
         kernel: kernel(does),
         ramdisk: None,
         cmdline: String::new(),

@@ -273,6 +273,7 @@ mod tests {
     #[test]
     fn memory_for_dom0_is_looked_for_on_the_command_line() {
         let mut host = HostInfo {
+            max_cpu: 1,
             xen_version: "4.17.5".to_owned(),
             commandline: "placeholder dom0_mem=1536M,max:1536M".to_owned(),
             hvm: true,

@@ -8,7 +8,7 @@ use anyhow::{Context, Result, bail};
 
 use crate::cli::domain_config::{self, DomainFile, Kind, OnEnd};
 use crate::kernel::KernelInfo;
-use crate::libxl::{Action, Disk, DomainConfig, GuestType, Mac, Nic, Uuid};
+use crate::libxl::{Action, Disk, DomainConfig, GuestType, Mac, Nic, Scheduling, Uuid};
 
 /// The domain that `file` describes, with `kernel` in the place of the kernel that
 /// it names, and with `hotplug` for its devices where it names no script. Paths
@@ -25,6 +25,7 @@ pub fn domain(file: DomainFile, kernel: KernelInfo, hotplug: &Path) -> Result<Do
         },
         memory_kib: u64::from(file.memory_mib) * 1024,
         vcpus: file.vcpus,
+        scheduling: Scheduling::default(),
         kernel: kernel.path,
         ramdisk: file.ramdisk.map(absolute).transpose()?,
         cmdline: file.extra,

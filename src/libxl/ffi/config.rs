@@ -8,15 +8,14 @@ use xen_sys::{
     LIBXL_ACTION_ON_SHUTDOWN_COREDUMP_DESTROY, LIBXL_ACTION_ON_SHUTDOWN_COREDUMP_RESTART,
     LIBXL_ACTION_ON_SHUTDOWN_DESTROY, LIBXL_ACTION_ON_SHUTDOWN_PRESERVE,
     LIBXL_ACTION_ON_SHUTDOWN_RESTART, LIBXL_ACTION_ON_SHUTDOWN_RESTART_RENAME,
-    LIBXL_DOMAIN_TYPE_PV, LIBXL_DOMAIN_TYPE_PVH, libxl_action_on_shutdown, libxl_bitmap,
-    libxl_defbool_set, libxl_domain_build_info_init_type, libxl_domain_config,
-    libxl_domain_config_dispose, libxl_domain_config_init, libxl_domain_create_new,
-    libxl_domain_need_memory, libxl_domain_type,
+    LIBXL_DOMAIN_TYPE_PV, LIBXL_DOMAIN_TYPE_PVH, libxl_action_on_shutdown, libxl_defbool_set,
+    libxl_domain_build_info_init_type, libxl_domain_config, libxl_domain_config_dispose,
+    libxl_domain_config_init, libxl_domain_create_new, libxl_domain_need_memory, libxl_domain_type,
 };
 
 use super::alloc::{optional_path, path, string, zeroed};
 use super::device::{fill_disk, fill_nic, init_disk, init_nic};
-use super::{RawCtx, check};
+use super::{RawCtx, check, scheduling};
 use crate::libxl::{Action, Code, DomId, DomainConfig, Error, GuestType};
 
 /// libxl's word for "none yet" (`INVALID_DOMID`).
@@ -65,10 +64,13 @@ impl RawConfig {
         let info = &mut self.0.b_info;
         // SAFETY: initialised, and its type was not set yet.
         unsafe { libxl_domain_build_info_init_type(info, domain_type(config.guest_type)) };
-        info.max_vcpus = i32::try_from(config.vcpus).unwrap_or(i32::MAX);
-        info.avail_vcpus = first_bits(config.vcpus); // or only the first is online
+        let vcpus = u16::try_from(config.vcpus).unwrap_or(u16::MAX);
+        info.max_vcpus = vcpus.into();
+        // Or only the first is online.
+        info.avail_vcpus = scheduling::bits(&(0..vcpus).collect());
         info.max_memkb = config.memory_kib;
         info.target_memkb = config.memory_kib; // less would mean populate-on-demand
+        scheduling::fill(info, &config.scheduling, vcpus);
         // SAFETY: initialised. A claim makes "not enough memory" an early error.
         unsafe { libxl_defbool_set(&mut info.claim_mode, true) };
         info.kernel = path("path of the kernel", &config.kernel)?;
@@ -154,24 +156,14 @@ fn action(action: Action) -> libxl_action_on_shutdown {
     }
 }
 
-/// A bitmap with the first `count` bits set.
-fn first_bits(count: u32) -> libxl_bitmap {
-    let size = count.div_ceil(8);
-    let map = zeroed::<u8>(size as usize);
-    for bit in 0..count {
-        // SAFETY: inside of `size` bytes.
-        unsafe { *map.add(bit as usize / 8) |= 1 << (bit % 8) };
-    }
-    libxl_bitmap { size, map }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
     use std::ffi::CStr;
     use std::path::PathBuf;
 
     use super::*;
-    use crate::libxl::{Disk, Mac, Nic, Uuid};
+    use crate::libxl::{Disk, Mac, Nic, Scheduling, Uuid};
 
     fn config() -> DomainConfig {
         DomainConfig {
@@ -180,6 +172,7 @@ mod tests {
             guest_type: GuestType::Pvh,
             memory_kib: 65536,
             vcpus: 11,
+            scheduling: Scheduling { weight: Some(512), cap: None, cpus: BTreeSet::from([1, 9]) },
             kernel: "/kernel".into(),
             ramdisk: None,
             cmdline: "a=b".into(),
@@ -225,6 +218,14 @@ mod tests {
             (bits, std::slice::from_raw_parts(create.xsdata, 5))
         };
         assert_eq!(bits, [0xff, 0x07]);
+        assert_eq!((build.sched_params.weight, build.sched_params.cap), (512, -1));
+        // SAFETY: as many as the count says, each with two bytes.
+        let affinity = unsafe {
+            let maps = build.num_vcpu_hard_affinity as usize;
+            let maps = std::slice::from_raw_parts(build.vcpu_hard_affinity, maps);
+            maps.iter().map(|m| std::slice::from_raw_parts(m.map, 2)).collect::<Vec<_>>()
+        };
+        assert_eq!(affinity, [[0x02, 0x02]; 11]);
         assert_eq!((c_str(xsdata[2]), xsdata[4]), (c"k", ptr::null_mut()));
         // SAFETY: as many as the counts say.
         let (disks, nics) = unsafe {

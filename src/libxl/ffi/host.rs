@@ -42,6 +42,7 @@ pub fn host(ctx: &RawCtx) -> Result<HostInfo, Code> {
             total_memory_kib: physical.total_pages * kib_per_page,
             free_memory_kib: (physical.free_pages + physical.scrub_pages) * kib_per_page,
             nr_cpus: physical.nr_cpus,
+            max_cpu: physical.max_cpu_id,
         }
     });
     // SAFETY: initialised, and filled by libxl alone.

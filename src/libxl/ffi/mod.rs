@@ -10,6 +10,7 @@ mod device;
 mod domain;
 mod event;
 mod host;
+mod scheduling;
 
 use std::ffi::CString;
 
