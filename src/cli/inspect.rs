@@ -8,6 +8,7 @@ use std::process::ExitCode;
 use clap::Args;
 use ipnet::IpNet;
 use serde_json::{Value, json};
+use vxn_proto::Ulimit;
 
 use super::engine::Engine;
 use super::failure::Failure;
@@ -105,13 +106,31 @@ fn inspect(engine: &Engine, definition: &Definition) -> anyhow::Result<Value> {
 }
 
 fn host_config(definition: &Definition) -> Value {
-    let cpu = &definition.cpu;
+    let Definition { cpu, limits, privileges, .. } = definition;
+    let ulimit = |u: &Ulimit| {
+        // docker writes no limit as -1.
+        let number = |limit| i64::try_from(limit).unwrap_or(-1);
+        json!({ "Name": u.name, "Soft": number(u.soft), "Hard": number(u.hard) })
+    };
+    let hidden = (privileges.privileged || privileges.unmasked).then(|| json!([]));
     json!({
         "AutoRemove": definition.remove,
         "Memory": definition.memory_kib * 1024,
         "NanoCpus": cpu.cpus.unwrap_or(Cpus::whole(definition.vcpus)).nano(),
         "CpuShares": cpu.shares.unwrap_or_default(),
         "CpusetCpus": cpu.set,
+        "PidsLimit": limits.pids,
+        "Ulimits": limits.ulimits.iter().map(ulimit).collect::<Vec<_>>(),
+        "ShmSize": limits.shm_bytes.unwrap_or(64 << 20),
+        "Sysctls": limits.sysctls.iter().cloned().collect::<BTreeMap<_, _>>(),
+        "OomScoreAdj": limits.oom_score_adj.unwrap_or_default(),
+        "OomKillDisable": false,
+        "Privileged": privileges.privileged,
+        "CapAdd": privileges.cap_add,
+        "CapDrop": privileges.cap_drop,
+        "SecurityOpt": privileges.no_new_privileges.then_some(["no-new-privileges"]),
+        "MaskedPaths": hidden,
+        "ReadonlyPaths": hidden,
         "ReadonlyRootfs": definition.read_only,
         "RestartPolicy": definition.restart,
         "Tmpfs": definition.tmpfs,

@@ -21,6 +21,7 @@ mod network;
 mod network_flags;
 mod port;
 mod prepare;
+mod privileges;
 mod ps;
 mod rm;
 mod run;

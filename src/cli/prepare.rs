@@ -64,6 +64,8 @@ pub fn definition(mut args: SpecArgs, settings: &Settings) -> anyhow::Result<Def
         memory_kib: args.memory.unwrap_or(settings.memory.value).kib(),
         vcpus: cpu.cpus.map_or(settings.vcpus.value, Cpus::vcpus),
         cpu,
+        limits: args.limits.clone().limits(),
+        privileges: args.privileges.clone().privileges(),
         kernel: args.kernel.as_deref().map(absolute).transpose()?,
         initramfs: args.initramfs.as_deref().map(absolute).transpose()?,
         timeout: args.timeout,

@@ -10,8 +10,9 @@ use nix::sys::signal::Signal;
 use vxn_proto::Tmpfs;
 
 use super::image::PullFlags;
-use super::limits::CpuFlags;
+use super::limits::{CpuFlags, LimitFlags};
 use super::network_flags::NetworkFlags;
+use super::privileges::PrivilegeFlags;
 use crate::config::{Memory, TypeChoice};
 use crate::container::Name;
 use crate::container::restart::RestartPolicy;
@@ -66,6 +67,10 @@ pub struct SpecArgs {
     pub timeout: Option<Duration>,
     #[command(flatten)]
     pub cpu: CpuFlags,
+    #[command(flatten)]
+    pub limits: LimitFlags,
+    #[command(flatten)]
+    pub privileges: PrivilegeFlags,
     #[command(flatten)]
     pub network: NetworkFlags,
     #[command(flatten)]

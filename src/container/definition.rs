@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use vxn_proto::{ProcessSpec, Tmpfs, WindowSize};
+use vxn_proto::{Limits, Privileges, ProcessSpec, Tmpfs, WindowSize};
 
 use super::cpu::Cpu;
 use super::log::LogOptions;
@@ -44,6 +44,12 @@ pub struct Definition {
     /// What it may use of the host's CPUs.
     #[serde(default)]
     pub cpu: Cpu,
+    /// What its processes may take of the guest.
+    #[serde(default)]
+    pub limits: Limits,
+    /// What its processes may do.
+    #[serde(default)]
+    pub privileges: Privileges,
     /// The guest's kernel, when it is not the host's choice.
     pub kernel: Option<PathBuf>,
     /// The guest's initramfs, when it is not the host's choice.
@@ -217,6 +223,8 @@ pub(super) mod tests {
             memory_kib: 262_144,
             vcpus: 1,
             cpu: Cpu::default(),
+            limits: Limits::default(),
+            privileges: Privileges::default(),
             kernel: None,
             initramfs: None,
             timeout: None,
@@ -244,8 +252,10 @@ pub(super) mod tests {
     #[test]
     fn a_definition_of_an_older_vxn_is_read() {
         let mut json = serde_json::to_value(definition("web")).unwrap();
-        assert!(json.as_object_mut().unwrap().remove("cpu").is_some());
+        for newer in ["cpu", "limits", "privileges"] {
+            assert!(json.as_object_mut().unwrap().remove(newer).is_some(), "{newer}");
+        }
         let read: Definition = serde_json::from_value(json).unwrap();
-        assert_eq!(read.cpu, Cpu::default());
+        assert_eq!((read.cpu, read.limits), (Cpu::default(), Limits::default()));
     }
 }

@@ -127,8 +127,8 @@ impl Plan {
 
     /// Everything else that the guest has to know of the container.
     pub fn guest_settings(&self) -> Container {
-        let Definition { read_only, tmpfs, .. } = &self.definition;
-        Container { read_only: *read_only, tmpfs: tmpfs.clone() }
+        let Definition { read_only, tmpfs, limits, privileges, .. } = self.definition.clone();
+        Container { read_only, tmpfs, limits, privileges }
     }
 
     /// The DomU, with these vifs.

@@ -23,6 +23,7 @@ use crate::{
     Error, Result,
     error::Context,
     executor::{Program, Report},
+    limits,
     rootfs::Rootfs,
     spec,
     stdio::{self, Ends},
@@ -113,7 +114,11 @@ impl Container {
         }
         let config = self.configuration(plan.process)?;
         config.save(self.state.join("config.json")).map_err(|error| explain(&error))?;
+        limits::set_outer_sysctls(&self.settings.limits)?;
         let started = self.create(builder).and_then(|(pid, mut container)| {
+            if let Some(pids) = self.settings.limits.pids {
+                limits::limit_pids(spec::CGROUP, pids)?;
+            }
             let ends = pending.complete()?;
             container.start().map_err(|error| explain(&error))?;
             started(report, &name, pid, ends)
@@ -164,7 +169,7 @@ impl Container {
         let cwd = spec::working_directory(&spec.cwd)?;
         self.root.create_dir_all(&cwd)?;
         Ok(Plan {
-            process: spec::process(spec, &cwd, &user)?,
+            process: spec::process(spec, &cwd, &user, &self.settings)?,
             args: spec::arguments(spec)?,
             env: spec::environment(spec, &self.hostname, &user)?,
         })

@@ -11,61 +11,53 @@ use std::{
 use libcontainer::oci_spec::{
     OciSpecError,
     runtime::{
-        Capabilities, Capability, LinuxBuilder, LinuxCapabilities, LinuxCapabilitiesBuilder,
-        LinuxNamespace, LinuxNamespaceBuilder, LinuxNamespaceType, Mount, Process, ProcessBuilder,
-        RootBuilder, Spec, SpecBuilder, UserBuilder, get_default_mounts,
+        Capabilities, LinuxBuilder, LinuxCapabilities, LinuxCapabilitiesBuilder, LinuxNamespace,
+        LinuxNamespaceBuilder, LinuxNamespaceType, Mount, Process, ProcessBuilder, RootBuilder,
+        Spec, SpecBuilder, UserBuilder, get_default_mounts,
     },
 };
 use nix::unistd::Pid;
 use vxn_proto::{Container as Settings, ProcessSpec, Tmpfs};
 
-use crate::{Error, Result, rootfs::normalize, user::User};
+use crate::{Error, Result, limits, privileges, rootfs::normalize, user::User};
 
 /// The search path of a process that brings none, docker's.
 const PATH: &str = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// The control group of the container, below the cgroup file system's root.
-const CGROUP: &str = "/container";
-
-/// docker's default capabilities.
-const CAPABILITIES: [Capability; 14] = [
-    Capability::AuditWrite,
-    Capability::Chown,
-    Capability::DacOverride,
-    Capability::Fowner,
-    Capability::Fsetid,
-    Capability::Kill,
-    Capability::Mknod,
-    Capability::NetBindService,
-    Capability::NetRaw,
-    Capability::Setfcap,
-    Capability::Setgid,
-    Capability::Setpcap,
-    Capability::Setuid,
-    Capability::SysChroot,
-];
+pub const CGROUP: &str = "/container";
 
 /// The process part of the configuration. Its arguments and environment stand
 /// in for the byte strings that `Program` executes; `HOME` is there so that
 /// libcontainer does not look for one with the C library, which would load
 /// code from the image.
-pub fn process(spec: &ProcessSpec, cwd: &Path, user: &User) -> Result<Process> {
+pub fn process(
+    spec: &ProcessSpec,
+    cwd: &Path,
+    user: &User,
+    settings: &Settings,
+) -> Result<Process> {
+    let Settings { limits, privileges, .. } = settings;
+    let (bounding, rlimits) = (privileges::capabilities(privileges)?, limits::rlimits(limits)?);
     let identity = UserBuilder::default()
         .uid(user.uid)
         .gid(user.gid)
         .additional_gids(user.groups.clone())
         .build();
     let build = || {
-        ProcessBuilder::default()
+        let process = ProcessBuilder::default()
             .terminal(spec.tty.is_some())
             .user(identity?)
             .args([String::from("vxn")])
             .env([String::from("HOME=/")])
             .cwd(cwd)
-            .capabilities(capabilities(user.uid)?)
-            .rlimits([])
-            .no_new_privileges(false)
-            .build()
+            .capabilities(capabilities(user.uid, bounding)?)
+            .rlimits(rlimits)
+            .no_new_privileges(privileges.no_new_privileges);
+        match limits.oom_score_adj {
+            Some(score) => process.oom_score_adj(score).build(),
+            None => process.build(),
+        }
     };
     build().map_err(invalid)
 }
@@ -79,14 +71,19 @@ pub fn container(
     reaper: Pid,
 ) -> Result<Spec> {
     let build = || {
-        let linux =
-            LinuxBuilder::default().namespaces(namespaces(reaper)?).cgroups_path(CGROUP).build()?;
+        let mut linux = LinuxBuilder::default()
+            .namespaces(namespaces(reaper)?)
+            .cgroups_path(CGROUP)
+            .sysctl(limits::inner_sysctls(&settings.limits));
+        if settings.privileges.privileged || settings.privileges.unmasked {
+            linux = linux.masked_paths([]).readonly_paths([]);
+        }
         SpecBuilder::default()
             .root(RootBuilder::default().path(root).readonly(settings.read_only).build()?)
             .hostname(hostname)
             .process(process)
             .mounts(mounts(settings))
-            .linux(linux)
+            .linux(linux.build()?)
             .build()
     };
     build().map_err(invalid)
@@ -94,11 +91,13 @@ pub fn container(
 
 /// As docker, a user other than root holds no capability until it executes a
 /// file that gives it one.
-fn capabilities(uid: u32) -> std::result::Result<LinuxCapabilities, OciSpecError> {
-    let all = Capabilities::from(CAPABILITIES);
-    let held = if uid == 0 { all.clone() } else { Capabilities::new() };
+fn capabilities(
+    uid: u32,
+    bounding: Capabilities,
+) -> std::result::Result<LinuxCapabilities, OciSpecError> {
+    let held = if uid == 0 { bounding.clone() } else { Capabilities::new() };
     LinuxCapabilitiesBuilder::default()
-        .bounding(all)
+        .bounding(bounding)
         .effective(held.clone())
         .permitted(held)
         .inheritable(Capabilities::new())
@@ -125,10 +124,19 @@ fn namespaces(reaper: Pid) -> std::result::Result<Vec<LinuxNamespace>, OciSpecEr
 fn mounts(settings: &Settings) -> Vec<Mount> {
     let mut mounts = get_default_mounts();
     for mount in &mut mounts {
-        if mount.destination() == Path::new("/proc") {
-            let options = ["nosuid", "noexec", "nodev"].map(String::from);
-            mount.set_options(Some(options.to_vec()));
+        let mut options = mount.options().clone().unwrap_or_default();
+        match mount.destination().to_str() {
+            Some("/proc") => options = ["nosuid", "noexec", "nodev"].map(String::from).to_vec(),
+            Some("/dev/shm") => {
+                if let Some(bytes) = settings.limits.shm_bytes {
+                    options.retain(|option| !option.starts_with("size="));
+                    options.push(format!("size={bytes}"));
+                }
+            }
+            _ if settings.privileges.privileged => options.retain(|option| option != "ro"),
+            _ => {}
         }
+        mount.set_options(Some(options));
     }
     mounts.extend(settings.tmpfs.iter().map(tmpfs));
     mounts
@@ -206,6 +214,9 @@ fn invalid(error: OciSpecError) -> Error {
 
 #[cfg(test)]
 mod tests {
+    use libcontainer::oci_spec::runtime::Capability;
+    use vxn_proto::Privileges;
+
     use super::*;
 
     fn spec(env: &[&str]) -> ProcessSpec {
@@ -261,31 +272,54 @@ mod tests {
 
     #[test]
     fn only_root_holds_capabilities() {
-        let of = |uid| capabilities(uid).unwrap();
-        assert_eq!(of(0).effective().as_ref().unwrap().len(), CAPABILITIES.len());
+        let all = Capabilities::from([Capability::Chown, Capability::Kill]);
+        let of = |uid| capabilities(uid, all.clone()).unwrap();
+        assert_eq!(of(0).effective().as_ref(), Some(&all));
         assert!(of(1).effective().as_ref().unwrap().is_empty());
-        assert_eq!(of(1).bounding().as_ref().unwrap().len(), CAPABILITIES.len());
+        assert_eq!(of(1).bounding().as_ref(), Some(&all));
     }
 
     #[test]
     fn the_configuration_names_the_namespace_to_join() {
-        let process = process(&spec(&[]), Path::new("/"), &user(0)).unwrap();
-        let spec = container(
-            Path::new("/root"),
-            "box",
-            &Settings {
-                read_only: true,
-                tmpfs: vec![Tmpfs { path: "/t".into(), options: vec!["size=1m".into()] }],
-            },
-            process,
-            Pid::from_raw(7),
-        )
-        .unwrap();
+        let spec = configuration(&Settings {
+            read_only: true,
+            tmpfs: vec![Tmpfs { path: "/t".into(), options: vec!["size=1m".into()] }],
+            ..Settings::default()
+        });
         let json = libcontainer_json(&spec);
         assert!(json.contains("/proc/7/ns/pid"), "{json}");
         assert!(!json.contains("\"network\""), "{json}");
         assert!(json.contains("\"size=1m\"") && json.contains("\"/t\""), "{json}");
         assert!(spec.root().as_ref().unwrap().readonly().unwrap());
+    }
+
+    #[test]
+    fn privileged_hides_nothing_and_shm_has_its_size() {
+        let paths = |settings: &Settings| {
+            let spec = configuration(settings);
+            let linux = spec.linux().as_ref().unwrap();
+            let options = spec.mounts().as_ref().unwrap().iter().flat_map(|mount| mount.options());
+            let options = options.flatten().map(String::as_str);
+            let interesting =
+                options.filter(|option| ["ro", "size=65536k", "size=7"].contains(option));
+            let masked = linux.masked_paths().as_ref().map_or(0, Vec::len);
+            (masked, interesting.map(str::to_owned).collect::<Vec<_>>())
+        };
+        let mut settings = Settings::default();
+        assert_eq!(
+            paths(&settings),
+            (10, ["size=65536k", "size=65536k", "ro", "ro"].map(String::from).to_vec())
+        );
+        settings.privileges.unmasked = true;
+        assert_eq!(paths(&settings).0, 0);
+        settings.privileges = Privileges { privileged: true, ..Privileges::default() };
+        settings.limits.shm_bytes = Some(7);
+        assert_eq!(paths(&settings), (0, ["size=65536k", "size=7"].map(String::from).to_vec()));
+    }
+
+    fn configuration(settings: &Settings) -> Spec {
+        let process = process(&spec(&[]), Path::new("/"), &user(0), settings).unwrap();
+        container(Path::new("/root"), "box", settings, process, Pid::from_raw(7)).unwrap()
     }
 
     fn libcontainer_json(spec: &Spec) -> String {

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::{Limits, Privileges};
+
 /// Settings of the whole container; the default is docker's.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Container {
@@ -9,6 +11,10 @@ pub struct Container {
     pub read_only: bool,
     /// File systems in the guest's memory, mounted over the root's.
     pub tmpfs: Vec<Tmpfs>,
+    /// What its processes may take.
+    pub limits: Limits,
+    /// What its processes may do.
+    pub privileges: Privileges,
 }
 
 /// A file system in the guest's memory.

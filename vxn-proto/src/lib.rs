@@ -13,6 +13,7 @@
 
 mod container;
 mod frame;
+mod limits;
 mod message;
 mod network;
 mod stream;
@@ -20,6 +21,7 @@ mod window;
 
 pub use container::{Container, Tmpfs};
 pub use frame::{Decoder, Error, Frame, encode_data, encode_eof, encode_message};
+pub use limits::{Limits, Privileges, Ulimit};
 pub use message::{
     Configure, Entropy, ExitStatus, FileSystem, Message, ProcessSpec, Root, StartFailure, ToGuest,
     ToHost, VersionMismatch, WindowSize, Writable, negotiate,
@@ -29,10 +31,10 @@ pub use stream::{ProcessId, StreamId, StreamKind, UnknownStream};
 pub use window::{ReceiveWindow, SendWindow, Violation};
 
 /// The newest protocol version that this crate speaks.
-pub const VERSION: u32 = 2;
+pub const VERSION: u32 = 3;
 
 /// The oldest protocol version that this crate still speaks.
-pub const MIN_VERSION: u32 = 2;
+pub const MIN_VERSION: u32 = 3;
 
 /// Bytes of a frame's header: body length and stream, both `u32` little endian.
 pub const HEADER: usize = 8;

@@ -286,10 +286,10 @@ mod tests {
 
     #[test]
     fn the_newest_common_version_is_taken() {
-        assert_eq!(negotiate(2, 2), Ok(2));
+        assert_eq!(negotiate(3, 3), Ok(3));
         assert_eq!(negotiate(0, u32::MAX), Ok(VERSION));
-        assert_eq!(negotiate(3, 7), Err(VersionMismatch { min: 3, max: 7 }));
-        assert_eq!(negotiate(1, 1), Err(VersionMismatch { min: 1, max: 1 }));
+        assert_eq!(negotiate(4, 7), Err(VersionMismatch { min: 4, max: 7 }));
+        assert_eq!(negotiate(2, 2), Err(VersionMismatch { min: 2, max: 2 }));
         assert_eq!(negotiate(0, 0), Err(VersionMismatch { min: 0, max: 0 }));
         assert_eq!(negotiate(1, 0), Err(VersionMismatch { min: 1, max: 0 }));
     }

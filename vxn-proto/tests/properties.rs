@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use proptest::{collection::vec, option, prelude::*};
 use vxn_proto::{
-    Configure, Container, Entropy, ExitStatus, FileSystem, Frame, Interface, MAX_DATA, Network,
-    ProcessId, ProcessSpec, ReceiveWindow, Root, SendWindow, StartFailure, StreamId, StreamKind,
-    Tmpfs, ToGuest, ToHost, WINDOW, WindowSize, Writable,
+    Configure, Container, Entropy, ExitStatus, FileSystem, Frame, Interface, Limits, MAX_DATA,
+    Network, Privileges, ProcessId, ProcessSpec, ReceiveWindow, Root, SendWindow, StartFailure,
+    StreamId, StreamKind, Tmpfs, ToGuest, ToHost, Ulimit, WINDOW, WindowSize, Writable,
 };
 
 fn process() -> impl Strategy<Value = ProcessId> {
@@ -28,6 +28,34 @@ fn bytes() -> impl Strategy<Value = Vec<u8>> {
     vec(any::<u8>(), 0..40)
 }
 
+fn limits() -> impl Strategy<Value = Limits> {
+    let ulimit =
+        any::<(String, u64, u64)>().prop_map(|(name, soft, hard)| Ulimit { name, soft, hard });
+    let numbers = any::<(Option<u64>, Option<u64>, Option<i16>)>();
+    (numbers, vec(ulimit, 0..3), vec(any::<(String, String)>(), 0..3)).prop_map(
+        |((pids, shm_bytes, oom_score_adj), ulimits, sysctls)| Limits {
+            pids,
+            ulimits,
+            shm_bytes,
+            sysctls,
+            oom_score_adj,
+        },
+    )
+}
+
+fn privileges() -> impl Strategy<Value = Privileges> {
+    let names = || vec(any::<String>(), 0..3);
+    (any::<[bool; 3]>(), names(), names()).prop_map(
+        |([privileged, no_new_privileges, unmasked], cap_add, cap_drop)| Privileges {
+            privileged,
+            cap_add,
+            cap_drop,
+            no_new_privileges,
+            unmasked,
+        },
+    )
+}
+
 fn configure() -> impl Strategy<Value = ToGuest> {
     let fs = prop::sample::select(&[FileSystem::SquashFs, FileSystem::Erofs, FileSystem::Ext4]);
     let writable = prop_oneof![
@@ -41,8 +69,9 @@ fn configure() -> impl Strategy<Value = ToGuest> {
     });
     let tmpfs = (any::<String>(), vec(any::<String>(), 0..3))
         .prop_map(|(path, options)| Tmpfs { path, options });
-    let container = (any::<bool>(), vec(tmpfs, 0..3))
-        .prop_map(|(read_only, tmpfs)| Container { read_only, tmpfs });
+    let container = (any::<bool>(), vec(tmpfs, 0..3), limits(), privileges()).prop_map(
+        |(read_only, tmpfs, limits, privileges)| Container { read_only, tmpfs, limits, privileges },
+    );
     (any::<u32>(), bytes(), any::<Duration>(), any::<String>(), root, container).prop_map(
         |(version, entropy, time, hostname, root, container)| {
             let entropy = Entropy(entropy);

@@ -23,6 +23,9 @@ use vxn_init::{
     session::{End, Session},
 };
 
+/// What the host wants of the container, below the directory to work in.
+pub const SETTINGS: &str = "settings.json";
+
 /// A channel over a socket.
 struct Socket(UnixStream);
 
@@ -51,6 +54,14 @@ impl Transport for Socket {
     }
 }
 
+/// The controllers that this machine has in cgroup v2.
+pub fn controllers() -> String {
+    ["/sys/fs/cgroup", "/sys/fs/cgroup/unified"]
+        .iter()
+        .find_map(|root| fs::read_to_string(format!("{root}/cgroup.controllers")).ok())
+        .unwrap_or_default()
+}
+
 /// Runs a session over `stdin`, which is a socket, with `dir` to work in.
 pub fn run(stdin: OwnedFd, dir: &Path) -> End {
     prepare(dir).expect("a root to test with");
@@ -61,22 +72,17 @@ pub fn run(stdin: OwnedFd, dir: &Path) -> End {
         &dir.join("root"),
         &dir.join("state"),
         "box",
-        vxn_proto::Container {
-            read_only: false,
-            tmpfs: vec![vxn_proto::Tmpfs {
-                path: "/scratch".into(),
-                options: vec!["size=64k".into()],
-            }],
-        },
+        serde_json::from_slice(&fs::read(dir.join(SETTINGS)).unwrap()).unwrap(),
     )
     .unwrap();
     channel.configured().unwrap();
     Session::new(&mut channel, container, Nics::default()).unwrap().run().unwrap()
 }
 
-/// Mounts what a container needs, in a mount namespace of our own.
+/// Mounts what a container needs, in a mount namespace of our own. Kernel parameters
+/// of the network are our own too.
 fn prepare(dir: &Path) -> io::Result<()> {
-    unshare(CloneFlags::CLONE_NEWNS)?;
+    unshare(CloneFlags::CLONE_NEWNS | CloneFlags::CLONE_NEWNET)?;
     let none = None::<&str>;
     mount(none, "/", none, MsFlags::MS_REC | MsFlags::MS_PRIVATE, none)?;
     let root = dir.join("root");

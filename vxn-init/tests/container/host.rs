@@ -8,9 +8,11 @@ use std::{
     time::Duration,
 };
 
+use crate::guest::SETTINGS;
 use vxn_proto::{
-    Decoder, ExitStatus, Frame, ProcessId, ProcessSpec, ReceiveWindow, SendWindow, StartFailure,
-    StreamId, StreamKind, ToGuest, ToHost, WindowSize, encode_data, encode_eof, encode_message,
+    Container, Decoder, ExitStatus, Frame, ProcessId, ProcessSpec, ReceiveWindow, SendWindow,
+    StartFailure, StreamId, StreamKind, ToGuest, ToHost, WindowSize, encode_data, encode_eof,
+    encode_message,
 };
 
 /// Longer than anything here takes.
@@ -58,9 +60,15 @@ pub fn shell(script: &str) -> ProcessSpec {
 }
 
 impl Host {
-    #[expect(clippy::disallowed_methods, reason = "a test starts itself once more")]
+    /// A guest with docker's defaults.
     pub fn new() -> Self {
+        Self::with(&Container::default())
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "a test starts itself once more")]
+    pub fn with(settings: &Container) -> Self {
         let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join(SETTINGS), serde_json::to_vec(settings).unwrap()).unwrap();
         let (socket, theirs) = UnixStream::pair().unwrap();
         socket.set_read_timeout(Some(PATIENCE)).unwrap();
         let child = std::process::Command::new(std::env::current_exe().unwrap())

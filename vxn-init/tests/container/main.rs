@@ -6,6 +6,7 @@
 
 mod guest;
 mod host;
+mod limits;
 
 use std::{
     io::{self, stdin},
@@ -16,7 +17,9 @@ use std::{
 };
 
 use host::{Host, MAIN, shell, spec};
-use vxn_proto::{ExitStatus, ProcessId, StartFailure, StreamId, ToGuest, WINDOW, WindowSize};
+use vxn_proto::{
+    Container, ExitStatus, ProcessId, StartFailure, StreamId, Tmpfs, ToGuest, WINDOW, WindowSize,
+};
 
 /// A test and its name.
 type Test = (&'static str, fn());
@@ -36,6 +39,12 @@ const TESTS: &[Test] = &[
     ("a_tmpfs_is_mounted_with_its_options", a_tmpfs_is_mounted_with_its_options),
     ("orphans_are_reaped", orphans_are_reaped),
     ("a_host_that_hangs_up_ends_the_guest", a_host_that_hangs_up_ends_the_guest),
+    ("limits_are_the_kernels", limits::limits_are_the_kernels),
+    ("a_group_has_so_many_processes", limits::a_group_has_so_many_processes),
+    ("kernel_parameters_are_set", limits::kernel_parameters_are_set),
+    ("capabilities_are_those_that_were_asked_for", limits::capabilities_are_those_asked_for),
+    ("no_new_privileges_are_given", limits::no_new_privileges_are_given),
+    ("privileged_has_and_sees_everything", limits::privileged_has_and_sees_everything),
 ];
 
 fn main() -> ExitCode {
@@ -80,7 +89,7 @@ fn can_run() -> Result<(), String> {
     }
 }
 
-fn text(bytes: &[u8]) -> String {
+pub(crate) fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
@@ -262,7 +271,9 @@ fn user_directory_and_environment_are_dockers() {
 }
 
 fn a_tmpfs_is_mounted_with_its_options() {
-    let output = Host::new().run(shell("grep ' /scratch ' /proc/mounts"));
+    let tmpfs = vec![Tmpfs { path: "/scratch".into(), options: vec!["size=64k".into()] }];
+    let settings = Container { tmpfs, ..Container::default() };
+    let output = Host::with(&settings).run(shell("grep ' /scratch ' /proc/mounts"));
     let line = text(&output.stdout);
     assert!(line.starts_with("tmpfs /scratch tmpfs rw,nosuid,nodev,noexec"), "{line}");
     assert!(line.contains("size=64k"), "{line}");
