@@ -23,6 +23,7 @@ mod port;
 mod prepare;
 mod privileges;
 mod ps;
+mod refused;
 mod rm;
 mod run;
 mod spec;

@@ -80,6 +80,7 @@ pub fn definition(mut args: SpecArgs, settings: &Settings) -> anyhow::Result<Def
 
 /// What cannot go together, or cannot be.
 fn check(args: &SpecArgs) -> anyhow::Result<()> {
+    args.refused.check()?;
     if args.rm && args.restart != RestartPolicy::No {
         bail!("--rm and --restart cannot go together: what is removed is not started again");
     }

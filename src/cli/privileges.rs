@@ -69,10 +69,9 @@ fn capability(text: &str) -> Result<String, String> {
 fn security_opt(text: &str) -> Result<SecurityOpt, String> {
     let (key, value) = text.split_once(['=', ':']).unwrap_or((text, ""));
     let no = |why: &str| {
-        Err(format!(
-            "{why}: a container is confined by its DomU; --cap-drop and \
-                                      no-new-privileges confine it further"
-        ))
+        let instead = "the DomU confines the container; --cap-drop and no-new-privileges confine \
+                       it further";
+        Err(format!("{why}; {instead}"))
     };
     match (key, value) {
         ("no-new-privileges", "" | "1" | "t" | "T" | "true" | "TRUE" | "True") => {
@@ -83,8 +82,7 @@ fn security_opt(text: &str) -> Result<SecurityOpt, String> {
         }
         ("systempaths", "unconfined") => Ok(SecurityOpt::Unmasked),
         ("seccomp" | "apparmor", "unconfined") | ("label", "disable") => Ok(SecurityOpt::AsItIs),
-        ("seccomp", _) => no("there are no seccomp profiles yet, for what `vxn exec` starts \
-                              would be without"),
+        ("seccomp", _) => no("what `vxn exec` starts would not have the profile"),
         ("apparmor" | "label", _) => no("the guest has neither AppArmor nor SELinux"),
         _ => Err(format!("invalid --security-opt: {text:?}")),
     }

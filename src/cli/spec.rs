@@ -13,6 +13,7 @@ use super::image::PullFlags;
 use super::limits::{CpuFlags, LimitFlags};
 use super::network_flags::NetworkFlags;
 use super::privileges::PrivilegeFlags;
+use super::refused::RefusedFlags;
 use crate::config::{Memory, TypeChoice};
 use crate::container::Name;
 use crate::container::restart::RestartPolicy;
@@ -71,6 +72,8 @@ pub struct SpecArgs {
     pub limits: LimitFlags,
     #[command(flatten)]
     pub privileges: PrivilegeFlags,
+    #[command(flatten)]
+    pub refused: RefusedFlags,
     #[command(flatten)]
     pub network: NetworkFlags,
     #[command(flatten)]
