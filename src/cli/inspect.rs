@@ -197,6 +197,7 @@ fn state(condition: &Condition) -> Value {
         "Running": live.is_some() && !is(Phase::Restarting),
         "Paused": is(Phase::Paused),
         "Restarting": is(Phase::Restarting),
+        "OOMKilled": ended.is_some_and(|ended| ended.oom_killed),
         "Pid": live.map_or(0, |live| live.monitor),
         "ExitCode": ended.map_or(0, |ended| ended.code),
         "Error": ended.and_then(|ended| ended.error.clone()).unwrap_or_default(),

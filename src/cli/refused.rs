@@ -37,8 +37,8 @@ const fn refuse(
 }
 
 // Several flags have these in common.
-const NO_SHARING: &str = "a container is a VM: it shares no namespace with Dom0 or another";
-const OWN_CGROUPS: &str = "a container is a VM: no control group of Dom0 holds it";
+const NO_SHARING: &str = "a VM shares no namespace with Dom0 or with another container";
+const OWN_CGROUPS: &str = "no control group of Dom0 holds a VM";
 const NO_SWAP: &str = "the guest has no swap: its memory is what -m says";
 const NO_BLKIO: &str = "Xen has no such limit for a virtual disk";
 const REAL_TIME: &str = "Xen's credit schedulers have no real-time budget";

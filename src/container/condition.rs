@@ -35,6 +35,9 @@ pub struct Ended {
     pub restarts: u32,
     /// The user had asked for the end.
     pub by_user: bool,
+    /// The guest had killed a process for want of memory.
+    #[serde(default)]
+    pub oom_killed: bool,
 }
 
 impl Ended {
@@ -42,7 +45,8 @@ impl Ended {
     pub fn abandoned(error: &str) -> Ended {
         let finished = Timestamp::now();
         let error = Some(error.to_owned());
-        Ended { code: 137, error, started: None, finished, restarts: 0, by_user: false }
+        let (restarts, by_user, oom_killed) = (0, false, false);
+        Ended { code: 137, error, started: None, finished, restarts, by_user, oom_killed }
     }
 }
 

@@ -245,6 +245,7 @@ fn settle(
         finished: Timestamp::now(),
         restarts: live.restarts,
         by_user: desk.by_user,
+        oom_killed: report.oom_killed,
     };
     store.record(id, &Recorded::Exited(ended))
 }

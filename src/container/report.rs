@@ -23,6 +23,9 @@ pub struct Report {
     pub error: Option<String>,
     /// What to do about it.
     pub hint: Option<String>,
+    /// The guest has killed a process for want of memory.
+    #[serde(default)]
+    pub oom_killed: bool,
     /// The DomU's last console lines, when they may explain it.
     pub console: Vec<String>,
 }
@@ -30,7 +33,7 @@ pub struct Report {
 impl Report {
     /// The process's own exit code.
     pub fn exited(code: u8) -> Report {
-        Report { code, error: None, hint: None, console: Vec::new() }
+        Report { code, error: None, hint: None, oom_killed: false, console: Vec::new() }
     }
 
     /// A failure.

@@ -68,6 +68,8 @@ pub enum Event {
         process: ProcessId,
         /// How.
         status: ExitStatus,
+        /// A process of the container was killed for want of memory.
+        oom_killed: bool,
     },
     /// The guest cannot go on and says why.
     Failed(String),
@@ -263,10 +265,10 @@ impl Session {
                 self.processes.remove(&process);
                 Ok(Some(Event::StartFailed { process, reason, message }))
             }
-            ToHost::Exited { process, status } => {
+            ToHost::Exited { process, status, oom_killed } => {
                 self.running(process, "Exited")?.running = false;
                 self.forget(process);
-                Ok(Some(Event::Exited { process, status }))
+                Ok(Some(Event::Exited { process, status, oom_killed }))
             }
             ToHost::Window { stream, bytes } => {
                 // Credit for a stdin that was closed meanwhile means nothing any more.

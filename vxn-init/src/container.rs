@@ -24,6 +24,7 @@ use crate::{
     error::Context,
     executor::{Program, Report},
     limits,
+    oom::OomKills,
     rootfs::Rootfs,
     spec,
     stdio::{self, Ends},
@@ -43,6 +44,7 @@ pub struct Container {
     /// Directory of ours for libcontainer's bundle and state.
     state: PathBuf,
     reaper: Pid,
+    oom_kills: OomKills,
     /// The first process.
     main: Option<Pid>,
     /// Whether the namespace, and so every process, is gone.
@@ -83,7 +85,13 @@ impl Container {
         let reaper = sys::fork(CloneFlags::CLONE_NEWPID, || sys::idle())
             .context("create a pid namespace")?;
         let (hostname, state) = (hostname.to_owned(), state.to_owned());
-        Ok(Self { root, hostname, settings, state, reaper, main: None, gone: false })
+        let oom_kills = OomKills::watch();
+        Ok(Self { root, hostname, settings, state, reaper, oom_kills, main: None, gone: false })
+    }
+
+    /// Whether the kernel has killed one of its processes for want of memory.
+    pub fn oom_killed(&self) -> bool {
+        self.oom_kills.any()
     }
 
     /// The root file system.

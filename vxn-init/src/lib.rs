@@ -22,6 +22,7 @@ mod executor;
 mod limits;
 pub mod modules;
 pub mod network;
+mod oom;
 mod privileges;
 mod process;
 pub mod rootfs;

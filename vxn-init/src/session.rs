@@ -200,7 +200,8 @@ impl<'a, T: Transport> Session<'a, T> {
             let last = process.has_exited() && container.drained(process.pid());
             process.pump(&mut channel.outbox, last);
             let Some(status) = process.finished().filter(|_| last) else { return true };
-            channel.outbox.message(&ToHost::Exited { process: *id, status });
+            let oom_killed = container.oom_killed();
+            channel.outbox.message(&ToHost::Exited { process: *id, status, oom_killed });
             false
         });
     }

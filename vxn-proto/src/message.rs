@@ -111,6 +111,8 @@ pub enum ToHost {
         process: ProcessId,
         /// How it ended.
         status: ExitStatus,
+        /// The kernel has killed a process of the container for want of memory.
+        oom_killed: bool,
     },
     /// More bytes may be sent on a stream from host to guest.
     Window {

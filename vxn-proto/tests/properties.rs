@@ -154,7 +154,9 @@ fn to_host() -> impl Strategy<Value = ToHost> {
         (process(), reason, any::<String>()).prop_map(|(process, reason, message)| {
             ToHost::StartFailed { process, reason, message }
         }),
-        (process(), status).prop_map(|(process, status)| ToHost::Exited { process, status }),
+        (process(), status, any::<bool>()).prop_map(|(process, status, oom_killed)| {
+            ToHost::Exited { process, status, oom_killed }
+        }),
         (stream(TO_GUEST), any::<u32>())
             .prop_map(|(stream, bytes)| ToHost::Window { stream, bytes }),
         any::<String>().prop_map(|message| ToHost::Failed { message }),

@@ -4,9 +4,7 @@ use std::io;
 use std::os::fd::AsFd;
 use std::time::{Instant, SystemTime};
 
-use vxn_proto::{
-    Configure, Entropy, ExitStatus, Frame, ProcessId, StartFailure, StreamId, StreamKind, ToHost,
-};
+use vxn_proto::{Configure, Entropy, Frame, ProcessId, StartFailure, StreamId, StreamKind, ToHost};
 
 use super::super::control::ToClient;
 use super::super::id::random_bytes;
@@ -79,8 +77,8 @@ impl Attendance<'_> {
                 }
                 Ok(())
             }
-            Event::Exited { process, status } => {
-                self.exited(process, status);
+            Event::Exited { process, status, oom_killed } => {
+                self.exited(process, Report { oom_killed, ..Report::exited(status.shell_code()) });
                 Ok(())
             }
             Event::Failed(message) => {
@@ -163,12 +161,12 @@ impl Attendance<'_> {
         Ok(())
     }
 
-    fn exited(&mut self, process: ProcessId, status: ExitStatus) {
+    fn exited(&mut self, process: ProcessId, report: Report) {
         if Some(process) == self.process {
             self.input = None;
-            self.phase = Phase::Exited { status, until: Instant::now() + GRACE };
+            self.phase = Phase::Exited { report, until: Instant::now() + GRACE };
         } else {
-            self.ended(process, Report::exited(status.shell_code()));
+            self.ended(process, report);
         }
     }
 

@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 
 use nix::poll::PollFlags;
 use nix::sys::signal::Signal;
-use vxn_proto::{ExitStatus, ProcessId, StreamKind, WindowSize};
+use vxn_proto::{ProcessId, StreamKind, WindowSize};
 
 pub use error::Error;
 
@@ -276,11 +276,14 @@ impl<'a> Attendance<'a> {
     /// The process has ended and all of its output is written: so has the life,
     /// once the guest has written to the container's disk what it still holds.
     fn complete(&mut self) -> Result<(), Error> {
-        let Phase::Exited { status, .. } = self.phase else { return Ok(()) };
+        let Phase::Exited { report, .. } = &self.phase else { return Ok(()) };
         if self.report.is_some() || !self.outlets.iter().all(Outlet::is_over) {
             return Ok(());
         }
-        let report = self.exit_report(status);
+        let report = match self.deadlines.why.take() {
+            Some(why) => Report { oom_killed: report.oom_killed, ..Report::failed(KILLED, why) },
+            None => report.clone(),
+        };
         if self.plan.layer().is_none() {
             self.report = Some(report);
             return Ok(());
@@ -288,12 +291,5 @@ impl<'a> Attendance<'a> {
         self.session.power_off()?;
         self.phase = Phase::PoweringOff { report, until: Instant::now() + phase::SYNC };
         Ok(())
-    }
-
-    fn exit_report(&mut self, status: ExitStatus) -> Report {
-        match self.deadlines.why.take() {
-            Some(why) => Report::failed(KILLED, why),
-            None => Report::exited(status.shell_code()),
-        }
     }
 }

@@ -2,8 +2,6 @@
 
 use std::time::{Duration, Instant};
 
-use vxn_proto::ExitStatus;
-
 use super::super::plan::Plan;
 use super::super::report::{ENGINE_FAILED, Report};
 
@@ -19,7 +17,7 @@ pub enum Phase {
     /// The process runs.
     Running,
     /// The process has ended; the rest of its output is awaited.
-    Exited { status: ExitStatus, until: Instant },
+    Exited { report: Report, until: Instant },
     /// Everything is over but for the guest's writes.
     PoweringOff { report: Report, until: Instant },
     /// The guest has closed its channel; libxl will tell why.
@@ -49,9 +47,9 @@ impl Phase {
                     "is this kernel made for Xen guests? raise boot_timeout if the host is slow";
                 Report::failed(ENGINE_FAILED, text).with_hint(Some(hint))
             }
-            Phase::Exited { status, .. } => {
+            Phase::Exited { report, .. } => {
                 tracing::warn!("the guest did not end the process's output");
-                Report::exited(status.shell_code())
+                report.clone()
             }
             Phase::PoweringOff { report, .. } => {
                 let text = format!("the guest did not power off within {} s", SYNC.as_secs());

@@ -61,7 +61,7 @@ fn a_process_that_is_over_leaves_nothing() {
         for stream in [StreamId::stdout(process), StreamId::stderr(process)] {
             session.receive(Frame::Eof { stream }).unwrap();
         }
-        let exited = ToHost::Exited { process, status: ExitStatus::Code(0) };
+        let exited = ToHost::Exited { process, status: ExitStatus::Code(0), oom_killed: false };
         session.receive(Frame::Message(exited)).unwrap();
         session.outbox().clear();
     }
@@ -72,7 +72,8 @@ fn a_process_that_is_over_leaves_nothing() {
 fn what_comes_out_of_turn_is_refused() {
     let (mut session, process) = running(false);
     let other = ProcessId(9);
-    let exited = |process| ToHost::Exited { process, status: ExitStatus::Code(0) };
+    let exited =
+        |process| ToHost::Exited { process, status: ExitStatus::Code(0), oom_killed: false };
     assert!(session.receive(Frame::Message(exited(other))).is_err());
     assert!(session.receive(data(StreamId::stdout(other), 1)).is_err());
     session.receive(Frame::Message(exited(process))).unwrap();

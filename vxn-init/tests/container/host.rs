@@ -42,6 +42,7 @@ pub struct Output {
     pub stdout: Vec<u8>,
     pub stderr: Vec<u8>,
     pub status: ExitStatus,
+    pub oom_killed: bool,
 }
 
 pub fn spec(args: &[&str]) -> ProcessSpec {
@@ -125,18 +126,29 @@ impl Host {
         self.finish(MAIN)
     }
 
+    /// The process id of a process that has started.
+    pub fn pid(&self, process: ProcessId) -> u32 {
+        let started = self.messages.iter().find_map(|message| match message {
+            ToHost::Started { process: started, pid } if *started == process => Some(*pid),
+            _ => None,
+        });
+        started.expect("it has started")
+    }
+
     /// Waits for the end of a process.
     pub fn finish(&mut self, process: ProcessId) -> Output {
         self.until(|host| host.status(process).is_some());
         let status = self.status(process).unwrap();
+        let killed = |message: &ToHost| matches!(message, ToHost::Exited { process: exited, oom_killed: true, .. } if *exited == process);
+        let oom_killed = self.messages.iter().any(killed);
         let mut take = |id| self.data.remove(&id).unwrap_or_default();
         let (stdout, stderr) = (take(StreamId::stdout(process)), take(StreamId::stderr(process)));
-        Output { stdout, stderr, status }
+        Output { stdout, stderr, status, oom_killed }
     }
 
     pub fn status(&self, process: ProcessId) -> Option<ExitStatus> {
         self.messages.iter().find_map(|message| match message {
-            ToHost::Exited { process: exited, status } if *exited == process => Some(*status),
+            ToHost::Exited { process: exited, status, .. } if *exited == process => Some(*status),
             ToHost::StartFailed { process: failed, message, .. } if *failed == process => {
                 panic!("not started: {message}")
             }

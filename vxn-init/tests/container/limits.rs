@@ -1,5 +1,10 @@
 //! What the processes may take and do.
 
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
 use vxn_proto::{Container, ExitStatus, Limits, Privileges, ProcessId, StartFailure, Ulimit};
 
 use crate::host::{Host, MAIN, shell, spec};
@@ -51,6 +56,50 @@ pub fn a_group_has_so_many_processes() {
     assert!(text(&output.stderr).contains("fork"), "{}", text(&output.stderr));
 }
 
+pub fn a_kill_for_want_of_memory_is_told() {
+    let mut host = Host::new();
+    let mut spec = shell("read go; exec tail /dev/zero");
+    spec.stdin = true;
+    host.started(MAIN, spec);
+    let Some(_group) = Confined::to_32_mib(host.pid(MAIN)) else {
+        println!("SKIPPED: no memory controller here");
+        return;
+    };
+    host.type_in("go\n");
+    let output = host.finish(MAIN);
+    assert_eq!((output.status, output.oom_killed), (ExitStatus::Signal(9), true));
+    drop(host);
+    assert!(!Host::new().run(shell("kill -9 $$")).oom_killed, "only kills of its own guest count");
+}
+
+/// The control group of version 1 that a process was put into, until it is gone.
+struct Confined(Option<PathBuf>);
+
+impl Confined {
+    /// Gives a process of the container little memory; `None` if nobody can here.
+    fn to_32_mib(pid: u32) -> Option<Self> {
+        let limit = (32 << 20).to_string();
+        let own = fs::read_to_string(format!("/proc/{pid}/cgroup")).unwrap();
+        let version2 = own.lines().find_map(|line| line.strip_prefix("0::")).unwrap();
+        let max = Path::new("/sys/fs/cgroup").join(version2.trim_start_matches('/'));
+        if fs::write(max.join("memory.max"), &limit).is_ok() {
+            return Some(Self(None));
+        }
+        let group = PathBuf::from(format!("/sys/fs/cgroup/memory/vxn-init-{pid}"));
+        fs::create_dir(&group).ok()?;
+        let confined = Self(Some(group.clone()));
+        fs::write(group.join("memory.limit_in_bytes"), limit).ok()?;
+        fs::write(group.join("cgroup.procs"), pid.to_string()).ok()?;
+        Some(confined)
+    }
+}
+
+impl Drop for Confined {
+    fn drop(&mut self) {
+        self.0.take().map(fs::remove_dir);
+    }
+}
+
 pub fn kernel_parameters_are_set() {
     let sysctls = |list: &[(&str, &str)]| Limits {
         sysctls: list.iter().map(|(key, value)| ((*key).into(), (*value).into())).collect(),
@@ -86,7 +135,7 @@ pub fn capabilities_are_those_asked_for() {
     let default = 0xa804_25fb;
     assert_eq!(bounding(&["CAP_NET_ADMIN"], &["CAP_CHOWN"]), (default | 1 << 12) & !1);
     assert_eq!(bounding(&["CAP_KILL"], &["ALL"]), 1 << 5);
-    let own = std::fs::read_to_string("/proc/self/status").unwrap();
+    let own = fs::read_to_string("/proc/self/status").unwrap();
     assert_eq!(bounding(&["ALL"], &[]), set(&own, "CapPrm"));
     let cap_add = names(&["CAP_FLY"]);
     let (_, message) =

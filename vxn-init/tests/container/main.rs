@@ -41,6 +41,7 @@ const TESTS: &[Test] = &[
     ("a_host_that_hangs_up_ends_the_guest", a_host_that_hangs_up_ends_the_guest),
     ("limits_are_the_kernels", limits::limits_are_the_kernels),
     ("a_group_has_so_many_processes", limits::a_group_has_so_many_processes),
+    ("a_kill_for_want_of_memory_is_told", limits::a_kill_for_want_of_memory_is_told),
     ("kernel_parameters_are_set", limits::kernel_parameters_are_set),
     ("capabilities_are_those_that_were_asked_for", limits::capabilities_are_those_asked_for),
     ("no_new_privileges_are_given", limits::no_new_privileges_are_given),
