@@ -6,6 +6,7 @@ mod exec;
 mod kills;
 mod layer;
 mod lifecycle;
+mod limits;
 mod logs;
 mod terminal;
 

@@ -1,0 +1,79 @@
+//! What containers may take, of the host and of their guest.
+
+use crate::{BUSYBOX, host};
+
+/// What Xen's scheduler, whichever it is, knows of a domain.
+const SCHEDULED: &str = "(xl sched-credit2 -d limited || xl sched-credit -d limited) 2>/dev/null | awk 'END { print $3, $4 }'";
+
+#[test]
+fn limits_reach_the_hypervisor_and_the_guest() {
+    let Some(host) = host() else { return };
+    let flags = [
+        "--cpus=1.5",
+        "--cpu-shares=512",
+        "--cpuset-cpus=0",
+        "--pids-limit=50",
+        "--ulimit=nofile=100:200",
+        "--shm-size=1m",
+        "--sysctl=vm.swappiness=7",
+        "--sysctl=net.core.somaxconn=99",
+        "--sysctl=kernel.msgmax=4321",
+        "--oom-score-adj=77",
+        "--cap-drop=ALL",
+        "--cap-add=chown",
+        "--security-opt=no-new-privileges",
+    ];
+    let script = "grep -c ^processor /proc/cpuinfo; cat /sys/fs/cgroup/pids.max; \
+                  ulimit -n; cat /proc/sys/vm/swappiness /proc/sys/net/core/somaxconn \
+                  /proc/sys/kernel/msgmax /proc/self/oom_score_adj; \
+                  grep -o 'size=1024k' /proc/mounts; \
+                  grep -E 'CapEff|NoNewPrivs' /proc/self/status | cut -f2; \
+                  echo done; exec sleep 1000";
+    host.start("limited", flags, script);
+    host.wait_for("limited", "done");
+    let expected = "2\n50\n100\n7\n99\n4321\n77\nsize=1024k\n0000000000000001\n1\ndone";
+    assert_eq!(host.ok(["logs", "limited"]), expected);
+    let second = host.ok([
+        "exec",
+        "limited",
+        "grep",
+        "-E",
+        "open files|CapEff",
+        "/proc/self/limits",
+        "/proc/self/status",
+    ]);
+    assert!(second.contains(" 100 ") && second.ends_with("0000000000000001"), "{second}");
+    assert_eq!(host.dom0.shell(SCHEDULED).unwrap().text(), "128 150");
+    let affinity = "xl vcpu-list limited | awk 'NR > 1 { print $7 }'";
+    assert_eq!(host.dom0.shell(affinity).unwrap().text(), "0\n0");
+    let fields = "{{.HostConfig.NanoCpus}} {{.HostConfig.CpusetCpus}} {{.HostConfig.PidsLimit}}";
+    assert_eq!(host.field("limited", fields), "1500000000 0 50");
+    host.ok(["kill", "limited"]);
+    assert_eq!(host.field("limited", "{{.State.ExitCode}} {{.State.OOMKilled}}"), "137 false");
+    host.clean(["limited"]);
+}
+
+#[test]
+fn a_guest_without_memory_kills_and_tells() {
+    let Some(host) = host() else { return };
+    host.start("hungry", [], "exec tail /dev/zero");
+    assert_eq!(host.ok(["wait", "hungry"]), "137");
+    assert_eq!(host.field("hungry", "{{.State.ExitCode}} {{.State.OOMKilled}}"), "137 true");
+    host.clean(["hungry"]);
+}
+
+#[test]
+fn what_cannot_be_is_refused_before_a_domain_is_made() {
+    let Some(host) = host() else { return };
+    for (flag, what) in [
+        ("--pid=host", "shares no namespace"),
+        ("--memory-swap=1g", "no swap"),
+        ("--cpuset-cpus=4000", "requested CPUs are not available"),
+        ("--memory=4000G", "MiB are free"),
+    ] {
+        host.fails(125, what, ["run", "--rm", flag, BUSYBOX, "true"]);
+    }
+    let flags = ["run", "--rm", "-m", "160M", "--sysctl=vm.nonsense=1", BUSYBOX, "true"];
+    host.fails(125, "set the kernel parameter vm.nonsense", flags);
+    host.clean([]);
+}
