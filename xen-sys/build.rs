@@ -50,7 +50,8 @@ const LIBXL: Part = Part {
     define: Some("XEN_SYS_LIBXL"),
     functions: "libxl_ctx_(alloc|free)|libxl_childproc_setmode|libxl_error_to_string|\
                 libxl_domain_(config_(init|dispose)|build_info_init_type|create_new|destroy|\
-                pause|unpause|shutdown|rename|info|need_memory|core_dump|type_to_string)|\
+                pause|unpause|shutdown|rename|info|need_memory|core_dump|type_to_string|\
+                sched_params_(init|dispose|set))|libxl_set_(vcpuaffinity_all|memory_target)|\
                 libxl_(list_domain|dominfo_(init|dispose|list_free)|name_to_domid|\
                 domid_to_name|bitmap_init|bitmap_dispose|cpu_bitmap_alloc|bitmap_set|\
                 bitmap_set_any|defbool_set|string_list_dispose|key_value_list_dispose)|\

@@ -24,6 +24,11 @@ pub struct CpuFlags {
 }
 
 impl CpuFlags {
+    /// Whether nothing was said.
+    pub fn is_empty(&self) -> bool {
+        self.cpus.is_none() && self.cpu_shares.is_none() && self.cpuset_cpus.is_none()
+    }
+
     /// Changes what was said of `cpu`.
     pub fn apply(self, cpu: &mut Cpu) {
         let CpuFlags { cpus, cpu_shares, cpuset_cpus } = self;

@@ -29,6 +29,7 @@ mod run;
 mod spec;
 mod start;
 mod stop;
+mod update;
 mod vconfig;
 
 use std::process::ExitCode;
@@ -73,6 +74,7 @@ enum Command {
     Wait(engine::Names),
     Rm(rm::RmArgs),
     Rename(rm::RenameArgs),
+    Update(update::UpdateArgs),
     Ps(ps::PsArgs),
     Port(port::PortArgs),
     Inspect(inspect::InspectArgs),
@@ -145,6 +147,7 @@ fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
         Command::Wait(names) => stop::wait(&names, &settings),
         Command::Rm(args) => rm::rm(&args, &settings),
         Command::Rename(args) => rm::rename(&args, &settings),
+        Command::Update(args) => update::run(&args, &settings),
         Command::Ps(args) => ps::run(&args, &settings),
         Command::Port(args) => port::run(&args, &settings),
         Command::Inspect(args) => inspect::run(&args, &settings),

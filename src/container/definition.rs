@@ -194,7 +194,7 @@ impl From<Text> for Written {
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+pub(crate) mod tests {
     use vxn_proto::FileSystem;
 
     use super::*;

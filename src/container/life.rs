@@ -53,6 +53,7 @@ pub fn all(
             Err(Death::Plain(e)) => (e.report(), false),
             Err(Death::Leftover(e)) => (e.report(), true),
         };
+        refresh(plan, store);
         let policy = plan.definition.restart;
         let restarts = desk.live().restarts;
         // What could not be started at all is no better the next time.
@@ -67,12 +68,17 @@ pub fn all(
             Err(e) => return Outcome { report: e.report(), leftover },
         }
         plan.uuid = Uuid::random();
-        if let Ok(definition) = store.load(&plan.definition.id) {
-            plan.definition = definition;
-        }
+        refresh(plan, store);
         if let Err(e) = entry.record(&plan.record()) {
             return Outcome { report: Error::from(e).report(), leftover };
         }
+    }
+}
+
+/// The container may have been renamed or updated meanwhile.
+fn refresh(plan: &mut Plan, store: &Containers) {
+    if let Ok(definition) = store.load(&plan.definition.id) {
+        plan.definition = definition;
     }
 }
 

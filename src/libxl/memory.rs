@@ -1,6 +1,6 @@
 //! How much memory there is and how much a domain takes.
 
-use super::{Ctx, DomainConfig, Error, Result, ffi};
+use super::{Ctx, DomId, DomainConfig, Error, Result, ffi};
 
 impl Ctx {
     /// The host memory that this domain would take, in KiB
@@ -16,6 +16,15 @@ impl Ctx {
     /// that somebody else has claimed but not taken yet still counts as free.
     pub fn free_memory_kib(&self) -> Result<u64> {
         self.run(format_args!("tell how much memory is free"), ffi::free_memory_kib)
+    }
+
+    /// Asks a domain's guest to have so much memory in KiB, at most what it was
+    /// created with (`libxl_set_memory_target`). The guest gives it back, or takes it,
+    /// in its own time.
+    pub fn set_memory_target(&self, domid: DomId, kib: u64) -> Result<()> {
+        self.run(format_args!("set the memory of domain {domid}"), |ctx| {
+            ffi::set_memory_target(ctx, domid, kib)
+        })
     }
 
     /// Fails with [`Error::NotEnoughMemory`] if the domain would not fit now.

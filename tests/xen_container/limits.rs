@@ -5,6 +5,9 @@ use crate::{BUSYBOX, host};
 /// What Xen's scheduler, whichever it is, knows of a domain.
 const SCHEDULED: &str = "(xl sched-credit2 -d limited || xl sched-credit -d limited) 2>/dev/null | awk 'END { print $3, $4 }'";
 
+/// The host's CPUs that each of its virtual CPUs may run on.
+const AFFINITY: &str = "xl vcpu-list limited | awk 'NR > 1 { print $7 }'";
+
 #[test]
 fn limits_reach_the_hypervisor_and_the_guest() {
     let Some(host) = host() else { return };
@@ -44,12 +47,41 @@ fn limits_reach_the_hypervisor_and_the_guest() {
     ]);
     assert!(second.contains(" 100 ") && second.ends_with("0000000000000001"), "{second}");
     assert_eq!(host.dom0.shell(SCHEDULED).unwrap().text(), "128 150");
-    let affinity = "xl vcpu-list limited | awk 'NR > 1 { print $7 }'";
-    assert_eq!(host.dom0.shell(affinity).unwrap().text(), "0\n0");
+    assert_eq!(host.dom0.shell(AFFINITY).unwrap().text(), "0\n0");
     let fields = "{{.HostConfig.NanoCpus}} {{.HostConfig.CpusetCpus}} {{.HostConfig.PidsLimit}}";
     assert_eq!(host.field("limited", fields), "1500000000 0 50");
     host.ok(["kill", "limited"]);
     assert_eq!(host.field("limited", "{{.State.ExitCode}} {{.State.OOMKilled}}"), "137 false");
+    host.clean(["limited"]);
+}
+
+#[test]
+fn a_container_is_updated_while_it_runs_and_after() {
+    let Some(host) = host() else { return };
+    let flags = ["--cpus=2", "--restart=always"];
+    host.start("limited", flags, "echo ready; exec sleep 1000");
+    host.wait_for("limited", "ready");
+    let changes = ["--cpus=0.5", "--cpu-shares=2048", "--cpuset-cpus=1", "--restart=no", "-m=128M"];
+    assert_eq!(
+        host.vxn(["update"]).args(changes).args(["limited"]).run().unwrap().text(),
+        "limited"
+    );
+    assert_eq!(host.dom0.shell(SCHEDULED).unwrap().text(), "512 50");
+    assert_eq!(host.dom0.shell(AFFINITY).unwrap().text(), "1\n1");
+    let id = host.field("limited", "{{.Xen.DomId}}");
+    let target = host.dom0.run(["xenstore-read", &format!("/local/domain/{id}/memory/target")]);
+    assert_eq!(target.unwrap().text(), "131072");
+    host.fails(1, "stop it first", ["update", "--cpus=3", "limited"]);
+    host.fails(1, "stop it first", ["update", "-m", "200M", "limited"]);
+    host.fails(1, "CPUs are not available", ["update", "--cpuset-cpus=4000", "limited"]);
+    host.ok(["exec", "limited", "sh", "-c", "kill -9 $(pidof sleep)"]);
+    host.ok(["wait", "limited"]);
+    assert_eq!(host.field("limited", "{{.State.Status}} {{.RestartCount}}"), "exited 0");
+    host.ok(["update", "--cpus=2", "--cpuset-cpus=", "-m", "160M", "limited"]);
+    host.ok(["start", "limited"]);
+    assert_eq!(host.dom0.shell(AFFINITY).unwrap().text(), "all\nall");
+    assert_eq!(host.dom0.shell(SCHEDULED).unwrap().text(), "512 0");
+    host.fails(1, "nothing to change", ["update", "limited"]);
     host.clean(["limited"]);
 }
 

@@ -11,7 +11,7 @@ use xen_sys::{
     LIBXL_SHUTDOWN_REASON_WATCHDOG, libxl_domain_core_dump, libxl_domain_destroy,
     libxl_domain_info, libxl_domain_pause, libxl_domain_rename, libxl_domain_shutdown,
     libxl_domain_unpause, libxl_dominfo, libxl_dominfo_dispose, libxl_dominfo_init,
-    libxl_dominfo_list_free, libxl_list_domain, libxl_shutdown_reason,
+    libxl_dominfo_list_free, libxl_list_domain, libxl_set_memory_target, libxl_shutdown_reason,
 };
 
 use super::{RawCtx, check};
@@ -45,6 +45,13 @@ pub fn core_dump(ctx: &RawCtx, domid: DomId, file: &CStr) -> Result<(), Code> {
 pub fn rename(ctx: &RawCtx, domid: DomId, name: &CStr) -> Result<(), Code> {
     // SAFETY: the context is open; no old name means any.
     check(unsafe { libxl_domain_rename(ctx.as_ptr(), domid.0, ptr::null(), name.as_ptr()) })
+}
+
+/// Asks the guest for memory or gives it some, and holds it to that.
+pub fn set_memory_target(ctx: &RawCtx, domid: DomId, kib: u64) -> Result<(), Code> {
+    let kib = i64::try_from(kib).map_err(|_| Code::INVAL)?;
+    // SAFETY: the context is open; the target is absolute, and enforced.
+    check(unsafe { libxl_set_memory_target(ctx.as_ptr(), domid.0, kib, 0, 1) })
 }
 
 /// Without name and type, which libxl does not know.

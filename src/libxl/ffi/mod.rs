@@ -17,9 +17,13 @@ use std::ffi::CString;
 pub use config::RawConfig;
 pub use ctx::{RawCtx, error_name};
 pub use device::{RawDisk, RawNic, list_disks, list_nics};
-pub use domain::{core_dump, destroy, domain_info, list_domains, pause, rename, shutdown, unpause};
+pub use domain::{
+    core_dump, destroy, domain_info, list_domains, pause, rename, set_memory_target, shutdown,
+    unpause,
+};
 pub use event::{DeathGenerator, RawEvent, after_poll, before_poll, next_event, poll};
 pub use host::{console_tty, free_memory_kib, host, random, userdata_retrieve, userdata_store};
+pub use scheduling::{set_affinity, set_params};
 
 use super::{Code, Error};
 

@@ -2,20 +2,22 @@
 #![expect(unsafe_code)]
 
 use std::collections::BTreeSet;
+use std::mem::MaybeUninit;
+use std::ptr;
 
-use xen_sys::{libxl_bitmap, libxl_defbool_set, libxl_domain_build_info};
+use xen_sys::{
+    libxl_bitmap, libxl_bitmap_dispose, libxl_defbool_set, libxl_domain_build_info,
+    libxl_domain_sched_params, libxl_domain_sched_params_dispose, libxl_domain_sched_params_init,
+    libxl_domain_sched_params_set, libxl_set_vcpuaffinity_all,
+};
 
 use super::alloc::zeroed;
-use crate::libxl::Scheduling;
+use super::{RawCtx, check};
+use crate::libxl::{Code, DomId, Scheduling};
 
 /// Fills what a domain is built with; what is not given is libxl's default already.
 pub fn fill(info: &mut libxl_domain_build_info, scheduling: &Scheduling, vcpus: u16) {
-    if let Some(weight) = scheduling.weight {
-        info.sched_params.weight = weight.into();
-    }
-    if let Some(cap) = scheduling.cap {
-        info.sched_params.cap = cap.into();
-    }
+    fill_params(&mut info.sched_params, scheduling);
     if scheduling.cpus.is_empty() {
         return;
     }
@@ -27,6 +29,45 @@ pub fn fill(info: &mut libxl_domain_build_info, scheduling: &Scheduling, vcpus: 
         unsafe { *info.vcpu_hard_affinity.add(vcpu) = bits(&scheduling.cpus) };
         info.num_vcpu_hard_affinity += 1;
     }
+}
+
+fn fill_params(params: &mut libxl_domain_sched_params, scheduling: &Scheduling) {
+    if let Some(weight) = scheduling.weight {
+        params.weight = weight.into();
+    }
+    if let Some(cap) = scheduling.cap {
+        params.cap = cap.into();
+    }
+}
+
+/// Sets weight and cap; what is not given stays.
+pub fn set_params(ctx: &RawCtx, domid: DomId, scheduling: &Scheduling) -> Result<(), Code> {
+    let mut raw = MaybeUninit::uninit();
+    // SAFETY: the function initialises all of it.
+    unsafe { libxl_domain_sched_params_init(raw.as_mut_ptr()) };
+    // SAFETY: initialised.
+    let mut params: libxl_domain_sched_params = unsafe { raw.assume_init() };
+    fill_params(&mut params, scheduling);
+    // SAFETY: the context is open, the structure initialised.
+    let rc = unsafe { libxl_domain_sched_params_set(ctx.as_ptr(), domid.0, &params) };
+    // SAFETY: initialised.
+    unsafe { libxl_domain_sched_params_dispose(&mut params) };
+    check(rc)
+}
+
+/// Sets the hard affinity of the first `vcpus`.
+pub fn set_affinity(
+    ctx: &RawCtx,
+    domid: DomId,
+    vcpus: u32,
+    cpus: &BTreeSet<u16>,
+) -> Result<(), Code> {
+    let mut map = bits(cpus);
+    // SAFETY: the context is open, the bitmap initialised; no soft affinity is set.
+    let rc = unsafe { libxl_set_vcpuaffinity_all(ctx.as_ptr(), domid.0, vcpus, &map, ptr::null()) };
+    // SAFETY: initialised, and its memory came from malloc.
+    unsafe { libxl_bitmap_dispose(&mut map) };
+    check(rc)
 }
 
 /// A bitmap with these bits set.
