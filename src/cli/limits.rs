@@ -29,12 +29,13 @@ impl CpuFlags {
         self.cpus.is_none() && self.cpu_shares.is_none() && self.cpuset_cpus.is_none()
     }
 
-    /// Changes what was said of `cpu`.
-    pub fn apply(self, cpu: &mut Cpu) {
-        let CpuFlags { cpus, cpu_shares, cpuset_cpus } = self;
-        cpu.cpus = cpus.or(cpu.cpus);
-        cpu.shares = cpu_shares.or(cpu.shares);
-        cpu.set = cpuset_cpus.unwrap_or(std::mem::take(&mut cpu.set));
+    /// `cpu` with what was said in place of what it says.
+    pub fn over(self, cpu: Cpu) -> Cpu {
+        Cpu {
+            cpus: self.cpus.or(cpu.cpus),
+            shares: self.cpu_shares.or(cpu.shares),
+            set: self.cpuset_cpus.unwrap_or(cpu.set),
+        }
     }
 }
 

@@ -44,8 +44,7 @@ pub fn definition(mut args: SpecArgs, settings: &Settings) -> anyhow::Result<Def
     let network = args.network.clone().spec(&exposed.unwrap_or_default(), &settings.networks())?;
     let hostname = args.hostname.clone().unwrap_or_else(|| id.short().to_owned());
     let process = request(&mut args, words.map(OsString::into_vec).collect())?;
-    let mut cpu = Cpu::default();
-    args.cpu.clone().apply(&mut cpu);
+    let cpu = args.cpu.clone().over(Cpu::default());
     let name = args.name.clone().map_or_else(names::random, Ok).context("cannot make a name")?;
     Ok(Definition {
         id,

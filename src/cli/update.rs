@@ -73,7 +73,7 @@ fn update(engine: &Engine, old: &Definition, args: &UpdateArgs) -> anyhow::Resul
 /// What the container is from now on.
 fn changed(old: &Definition, args: &UpdateArgs) -> anyhow::Result<Definition> {
     let mut new = old.clone();
-    args.cpu.clone().apply(&mut new.cpu);
+    new.cpu = args.cpu.clone().over(new.cpu);
     new.vcpus = args.cpu.cpus.map_or(old.vcpus, Cpus::vcpus);
     new.memory_kib = args.memory.map_or(old.memory_kib, Memory::kib);
     new.restart = args.restart.unwrap_or(old.restart);

@@ -6,6 +6,7 @@ mod options;
 use options::{ELSEWHERE, LETTERS, SWITCHES, WITH_VALUE};
 
 use crate::config::Memory;
+use crate::container::cpu::Cpus;
 use crate::image::ImageConfiguration;
 
 /// What was asked for.
@@ -143,13 +144,7 @@ impl RunWords {
             "workdir" => self.workdir = Some(value.to_owned()),
             "entrypoint" => self.entrypoint = Some(value.to_owned()),
             "memory" => self.memory = Some(value.parse().map_err(wrong)?),
-            "cpus" => {
-                let cpus: f64 = value.parse().map_err(|_| wrong("not a number".to_owned()))?;
-                if !(cpus > 0.0 && cpus <= 128.0) {
-                    return Err(wrong("not between 0 and 128".to_owned()));
-                }
-                self.cpus = Some(cpus.ceil() as u32);
-            }
+            "cpus" => self.cpus = Some(value.parse::<Cpus>().map_err(wrong)?.vcpus()),
             name if ELSEWHERE.contains(&name) => {}
             name => self.ignored.push(format!("--{name}")),
         }

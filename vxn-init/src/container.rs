@@ -82,8 +82,12 @@ impl Container {
     pub fn new(root: &Path, state: &Path, hostname: &str, settings: Settings) -> Result<Self> {
         let root = Rootfs::open(root)?;
         fs::create_dir_all(state).context(format_args!("create {}", state.display()))?;
-        let reaper = sys::fork(CloneFlags::CLONE_NEWPID, || sys::idle())
-            .context("create a pid namespace")?;
+        let reaper = sys::fork(CloneFlags::CLONE_NEWPID, || {
+            // Its death is everybody's. Without the right to say so it is at least small.
+            let _ = fs::write("/proc/self/oom_score_adj", "-1000");
+            sys::idle()
+        })
+        .context("create a pid namespace")?;
         let (hostname, state) = (hostname.to_owned(), state.to_owned());
         let oom_kills = OomKills::watch();
         Ok(Self { root, hostname, settings, state, reaper, oom_kills, main: None, gone: false })

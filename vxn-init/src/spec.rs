@@ -54,6 +54,8 @@ pub fn process(
             .capabilities(capabilities(user.uid, bounding)?)
             .rlimits(rlimits)
             .no_new_privileges(privileges.no_new_privileges);
+        // libcontainer gives it to vxn-init, for its children to inherit; the kernel
+        // never kills PID 1 for want of memory.
         match limits.oom_score_adj {
             Some(score) => process.oom_score_adj(score).build(),
             None => process.build(),
