@@ -1,12 +1,18 @@
 //! What containers may take, of the host and of their guest.
 
-use crate::{BUSYBOX, host};
+use crate::{BUSYBOX, Host, host};
 
-/// What Xen's scheduler, whichever it is, knows of a domain.
-const SCHEDULED: &str = "(xl sched-credit2 -d limited || xl sched-credit -d limited) 2>/dev/null | awk 'END { print $3, $4 }'";
+/// What Xen's scheduler, whichever it is, knows of a domain: weight and cap.
+fn scheduled(host: &Host, name: &str) -> String {
+    let either = format!("(xl sched-credit2 -d {name} || xl sched-credit -d {name}) 2>/dev/null");
+    host.dom0.shell(&format!("{either} | awk 'END {{ print $3, $4 }}'")).unwrap().text()
+}
 
 /// The host's CPUs that each of its virtual CPUs may run on.
-const AFFINITY: &str = "xl vcpu-list limited | awk 'NR > 1 { print $7 }'";
+fn affinity(host: &Host, name: &str) -> String {
+    let list = format!("xl vcpu-list {name} | awk 'NR > 1 {{ print $7 }}'");
+    host.dom0.shell(&list).unwrap().text()
+}
 
 #[test]
 fn limits_reach_the_hypervisor_and_the_guest() {
@@ -46,8 +52,8 @@ fn limits_reach_the_hypervisor_and_the_guest() {
         "/proc/self/status",
     ]);
     assert!(second.contains(" 100 ") && second.ends_with("0000000000000001"), "{second}");
-    assert_eq!(host.dom0.shell(SCHEDULED).unwrap().text(), "128 150");
-    assert_eq!(host.dom0.shell(AFFINITY).unwrap().text(), "0\n0");
+    assert_eq!(scheduled(&host, "limited"), "128 150");
+    assert_eq!(affinity(&host, "limited"), "0\n0");
     let fields = "{{.HostConfig.NanoCpus}} {{.HostConfig.CpusetCpus}} {{.HostConfig.PidsLimit}}";
     assert_eq!(host.field("limited", fields), "1500000000 0 50");
     host.ok(["kill", "limited"]);
@@ -59,31 +65,31 @@ fn limits_reach_the_hypervisor_and_the_guest() {
 fn a_container_is_updated_while_it_runs_and_after() {
     let Some(host) = host() else { return };
     let flags = ["--cpus=2", "--restart=always"];
-    host.start("limited", flags, "echo ready; exec sleep 1000");
-    host.wait_for("limited", "ready");
+    host.start("updated", flags, "echo ready; exec sleep 1000");
+    host.wait_for("updated", "ready");
     let changes = ["--cpus=0.5", "--cpu-shares=2048", "--cpuset-cpus=1", "--restart=no", "-m=128M"];
     assert_eq!(
-        host.vxn(["update"]).args(changes).args(["limited"]).run().unwrap().text(),
-        "limited"
+        host.vxn(["update"]).args(changes).args(["updated"]).run().unwrap().text(),
+        "updated"
     );
-    assert_eq!(host.dom0.shell(SCHEDULED).unwrap().text(), "512 50");
-    assert_eq!(host.dom0.shell(AFFINITY).unwrap().text(), "1\n1");
-    let id = host.field("limited", "{{.Xen.DomId}}");
+    assert_eq!(scheduled(&host, "updated"), "512 50");
+    assert_eq!(affinity(&host, "updated"), "1\n1");
+    let id = host.field("updated", "{{.Xen.DomId}}");
     let target = host.dom0.run(["xenstore-read", &format!("/local/domain/{id}/memory/target")]);
     assert_eq!(target.unwrap().text(), "131072");
-    host.fails(1, "stop it first", ["update", "--cpus=3", "limited"]);
-    host.fails(1, "stop it first", ["update", "-m", "200M", "limited"]);
-    host.fails(1, "CPUs are not available", ["update", "--cpuset-cpus=4000", "limited"]);
+    host.fails(1, "stop it first", ["update", "--cpus=3", "updated"]);
+    host.fails(1, "stop it first", ["update", "-m", "200M", "updated"]);
+    host.fails(1, "CPUs are not available", ["update", "--cpuset-cpus=4000", "updated"]);
     // It ends by itself, as far as its policy can tell, and takes this command along.
-    host.vxn(["exec", "limited", "sh", "-c", "kill -9 $(pidof sleep)"]).run().unwrap();
-    host.ok(["wait", "limited"]);
-    assert_eq!(host.field("limited", "{{.State.Status}} {{.RestartCount}}"), "exited 0");
-    host.ok(["update", "--cpus=2", "--cpuset-cpus=", "-m", "160M", "limited"]);
-    host.ok(["start", "limited"]);
-    assert_eq!(host.dom0.shell(AFFINITY).unwrap().text(), "all\nall");
-    assert_eq!(host.dom0.shell(SCHEDULED).unwrap().text(), "512 0");
-    host.fails(1, "nothing to change", ["update", "limited"]);
-    host.clean(["limited"]);
+    host.vxn(["exec", "updated", "sh", "-c", "kill -9 $(pidof sleep)"]).run().unwrap();
+    host.ok(["wait", "updated"]);
+    assert_eq!(host.field("updated", "{{.State.Status}} {{.RestartCount}}"), "exited 0");
+    host.ok(["update", "--cpus=2", "--cpuset-cpus=", "-m", "160M", "updated"]);
+    host.ok(["start", "updated"]);
+    assert_eq!(affinity(&host, "updated"), "all\nall");
+    assert_eq!(scheduled(&host, "updated"), "512 0");
+    host.fails(1, "nothing to change", ["update", "updated"]);
+    host.clean(["updated"]);
 }
 
 #[test]
