@@ -89,6 +89,7 @@ fn inspect(engine: &Engine, definition: &Definition) -> anyhow::Result<Value> {
             "Env": texts(&process.env),
             "Cmd": args,
             "Image": definition.image.reference,
+            "Labels": definition.labels,
             "WorkingDir": process.cwd.lossy(),
             "StopSignal": definition.stop.signal,
             "StopTimeout": definition.stop.seconds,

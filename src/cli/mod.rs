@@ -3,7 +3,10 @@
 mod alias;
 mod backend;
 mod check;
+mod cidfile;
 mod create;
+#[cfg(test)]
+mod docker_flags;
 mod domain;
 pub mod domain_config;
 mod engine;
@@ -14,6 +17,7 @@ mod format;
 mod image;
 mod info;
 mod inspect;
+mod labels;
 mod limits;
 mod logs;
 mod monitor;

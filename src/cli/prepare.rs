@@ -43,6 +43,8 @@ pub fn definition(mut args: SpecArgs, settings: &Settings) -> anyhow::Result<Def
     let exposed = config.and_then(|config| config.exposed_ports().clone());
     let network = args.network.clone().spec(&exposed.unwrap_or_default(), &settings.networks())?;
     let hostname = args.hostname.clone().unwrap_or_else(|| id.short().to_owned());
+    let of_image = config.and_then(|config| config.labels().clone()).unwrap_or_default();
+    let labels = args.labels.over(of_image.into_iter().collect())?;
     let process = request(&mut args, words.map(OsString::into_vec).collect())?;
     let cpu = args.cpu.clone().over(Cpu::default());
     let name = args.name.clone().map_or_else(names::random, Ok).context("cannot make a name")?;
@@ -58,6 +60,7 @@ pub fn definition(mut args: SpecArgs, settings: &Settings) -> anyhow::Result<Def
         stop: stop(&args, config),
         root_disk: root_disk(image),
         hostname,
+        labels,
         network,
         guest_type: args.guest_type.unwrap_or(settings.guest_type.value),
         memory_kib: args.memory.unwrap_or(settings.memory.value).kib(),

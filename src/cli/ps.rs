@@ -28,7 +28,7 @@ pub struct PsArgs {
     /// Only their ids.
     #[arg(short, long)]
     quiet: bool,
-    /// Only those with id=, name=, status=, exited= or ancestor= so.
+    /// Only those with id=, name=, status=, exited=, ancestor= or label= so.
     #[arg(short, long, value_name = "KEY=VALUE")]
     filter: Vec<String>,
     /// A line like '{{.ID}} {{.Names}}' for each, in place of the table.
@@ -61,6 +61,7 @@ struct Row {
     status: String,
     state: &'static str,
     ports: String,
+    labels: String,
     names: String,
     domid: Option<u32>,
 }
@@ -132,6 +133,12 @@ fn row(definition: &Definition, condition: &Condition, forwards: &[Forward], who
         status: status(condition, now),
         state: condition.word(),
         ports: port::summary(forwards),
+        labels: definition
+            .labels
+            .iter()
+            .map(|(k, v)| format!("{k}={v}"))
+            .collect::<Vec<_>>()
+            .join(","),
         names: definition.name.to_string(),
         domid: condition.live().and_then(|live| live.domid),
     }
@@ -172,6 +179,8 @@ enum Filter {
     Status(String),
     Exited(u8),
     Ancestor(String),
+    /// A label, with this value if one is said.
+    Label(String, Option<String>),
 }
 
 const STATES: [&str; 5] = ["created", "running", "paused", "restarting", "exited"];
@@ -190,7 +199,13 @@ impl Filter {
                 Ok(Filter::Exited(code))
             }
             "ancestor" => Ok(Filter::Ancestor(value)),
-            _ => Err(anyhow!("there is no filter {key:?}: id, name, status, exited, ancestor")),
+            "label" => Ok(match value.split_once('=') {
+                Some((key, value)) => Filter::Label(key.to_owned(), Some(value.to_owned())),
+                None => Filter::Label(value, None),
+            }),
+            _ => Err(anyhow!(
+                "there is no filter {key:?}: id, name, status, exited, ancestor, label"
+            )),
         }
     }
 
@@ -206,6 +221,10 @@ impl Filter {
                 definition.image.reference == *image
                     || definition.image.digest.to_string() == *image
             }
+            Filter::Label(key, value) => definition
+                .labels
+                .get(key)
+                .is_some_and(|have| value.as_ref().is_none_or(|value| have == value)),
         }
     }
 }
@@ -224,7 +243,7 @@ mod tests {
 
     #[test]
     fn filters_that_mean_nothing_are_refused() {
-        for text in ["", "x", "status=dead", "exited=x", "label=a"] {
+        for text in ["", "x", "status=dead", "exited=x", "volume=a"] {
             assert!(Filter::parse(text).is_err(), "{text}");
         }
         assert!(Filter::parse("status=running").is_ok());

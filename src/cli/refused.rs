@@ -84,6 +84,21 @@ const REFUSED: &[Refusal] = &[
     refuse("device-read-iops", ANY, NO_BLKIO, LEAVE_OUT),
     refuse("device-write-bps", ANY, NO_BLKIO, LEAVE_OUT),
     refuse("device-write-iops", ANY, NO_BLKIO, LEAVE_OUT),
+    refuse("link", ANY, "containers of one network find each other by name", LEAVE_OUT),
+    refuse("link-local-ip", ANY, "addresses are vxn's to give", "say --ip or --ip6"),
+    refuse("volume-driver", Value::AllBut(&["local"]), "there are no volume plugins", LEAVE_OUT),
+    refuse(
+        "disable-content-trust",
+        Value::Switch,
+        "skopeo's policy.json says what is trusted",
+        LEAVE_OUT,
+    ),
+    refuse(
+        "storage-opt",
+        ANY,
+        "the writable disk is a file of vxn's own",
+        "say --storage-size SIZE",
+    ),
     refuse("io-maxbandwidth", ANY, WINDOWS, LEAVE_OUT),
     refuse("io-maxiops", ANY, WINDOWS, LEAVE_OUT),
 ];
@@ -109,6 +124,12 @@ impl Refusal {
             Value::AllBut(_) => arg.action(ArgAction::Append).allow_hyphen_values(true),
         }
     }
+}
+
+/// Why a flag is refused, and what to do instead.
+#[cfg(test)]
+pub fn reason(flag: &str) -> Option<(&'static str, &'static str)> {
+    REFUSED.iter().find(|refusal| refusal.flag == flag).map(|r| (r.why, r.instead))
 }
 
 /// The refused flag of a command line, if there is one.

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use anyhow::{Context, bail};
 use clap::Args;
 
+use super::cidfile::CidFile;
 use super::engine::need_root;
 use super::failure::Failure;
 use super::prepare;
@@ -20,8 +21,9 @@ use crate::container::{front, terminal};
 /// Flags and words of `vxn run`.
 #[derive(Debug, Args)]
 #[command(
-    // As docker has it: the last of a repeated flag counts.
+    // As docker has it: the last of a repeated flag counts, and -h is the host name.
     args_override_self = true,
+    disable_help_flag = true,
     override_usage = "vxn run [OPTIONS] IMAGE [COMMAND] [ARG]...",
     after_help = "Examples:\n  vxn run --rm alpine echo hello\n  \
                   vxn run -it --rm debian bash\n  \
@@ -45,11 +47,14 @@ pub struct RunArgs {
 pub fn run(args: RunArgs, settings: &Settings) -> anyhow::Result<ExitCode> {
     need_root("run")?;
     let attach = attach(args.detach, args.spec.tty, args.spec.interactive)?;
+    let cidfile = args.spec.cidfile.clone();
     let plan = prepare::plan(prepare::definition(args.spec, settings)?, settings)?;
     let id = plan.definition.id.clone();
+    let cidfile = CidFile::write(cidfile, &id)?;
     let order = Order { plan, create: true, attach };
     let keys = args.detach_keys.unwrap_or_default();
     let outcome = front::run(&order, Some(keys)).context("cannot start the container's monitor")?;
+    cidfile.keep();
     match outcome {
         Outcome::Ended(report) => Ok(exit(report)),
         Outcome::Left => {

@@ -10,6 +10,7 @@ use nix::sys::signal::Signal;
 use vxn_proto::Tmpfs;
 
 use super::image::PullFlags;
+use super::labels::LabelFlags;
 use super::limits::{CpuFlags, LimitFlags};
 use super::network_flags::NetworkFlags;
 use super::privileges::PrivilegeFlags;
@@ -46,7 +47,7 @@ pub struct SpecArgs {
     #[arg(long, value_name = "PROGRAM")]
     pub entrypoint: Option<OsString>,
     /// Host name in the container.
-    #[arg(long, value_name = "NAME", value_parser = hostname)]
+    #[arg(short = 'h', long, value_name = "NAME", value_parser = hostname)]
     pub hostname: Option<String>,
     /// Memory of the DomU.
     #[arg(short, long, value_name = "SIZE")]
@@ -74,6 +75,14 @@ pub struct SpecArgs {
     pub privileges: PrivilegeFlags,
     #[command(flatten)]
     pub refused: RefusedFlags,
+    #[command(flatten)]
+    pub labels: LabelFlags,
+    /// Write the container's id to this file, which must not be there.
+    #[arg(long, value_name = "FILE")]
+    pub cidfile: Option<PathBuf>,
+    /// Nothing to do: orphans are reaped, and signals passed on, in any case.
+    #[arg(long)]
+    pub init: bool,
     #[command(flatten)]
     pub network: NetworkFlags,
     #[command(flatten)]
@@ -104,6 +113,9 @@ pub struct SpecArgs {
     /// max-size=SIZE and max-file=N for the log.
     #[arg(long, value_name = "KEY=VALUE")]
     pub log_opt: Vec<String>,
+    /// Show this help.
+    #[arg(long, action = clap::ArgAction::Help)]
+    help: Option<bool>,
     /// Image, then the command and its arguments.
     #[arg(required = true, trailing_var_arg = true, value_name = "IMAGE")]
     pub words: Vec<OsString>,

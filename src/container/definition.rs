@@ -1,5 +1,6 @@
 //! What a container is: everything that outlives its DomU, as it is kept on disk.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -33,6 +34,9 @@ pub struct Definition {
     pub process: Process,
     /// Host name in the container.
     pub hostname: String,
+    /// What its users have written on it; its image's labels too.
+    #[serde(default)]
+    pub labels: BTreeMap<String, String>,
     /// What it wants of the network.
     pub network: NetworkSpec,
     /// Wanted guest type.
@@ -212,6 +216,7 @@ pub(crate) mod tests {
         let id = ContainerId::random().unwrap();
         Definition {
             hostname: id.short().to_owned(),
+            labels: BTreeMap::new(),
             network: NetworkSpec::default(),
             id,
             name: name.parse().unwrap(),
