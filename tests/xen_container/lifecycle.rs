@@ -80,6 +80,23 @@ fn a_name_is_held_until_the_container_is_removed() {
 }
 
 #[test]
+fn labels_and_a_file_tell_containers_apart() {
+    let Some(host) = host() else { return };
+    let flags = ["-l", "tier=web", "--label", "bare", "--cidfile", "/tmp/tagged.id", "-h", "box"];
+    let create = host.vxn(["create", "--name", "tagged"]).args(flags).args([BUSYBOX, "true"]);
+    let id = create.clone().run().unwrap().success().unwrap().text();
+    assert_eq!(host.dom0.shell("cat /tmp/tagged.id").unwrap().text(), id);
+    let names = |filter| host.ok(["ps", "-a", "-f", filter, "--format", "{{.Names}}"]);
+    assert_eq!((names("label=tier=web"), names("label=bare")), ("tagged".into(), "tagged".into()));
+    assert_eq!((names("label=tier=db"), names("label=other")), (String::new(), String::new()));
+    assert_eq!(host.field("tagged", "{{.Config.Labels.tier}} {{.Config.Hostname}}"), "web box");
+    let again = create.run().unwrap();
+    assert!(again.code == 1 && again.error_text().contains("/tmp/tagged.id is there"), "{again}");
+    host.dom0.shell("rm /tmp/tagged.id").unwrap();
+    host.clean(["tagged"]);
+}
+
+#[test]
 fn rename_reaches_the_domain() {
     let Some(host) = host() else { return };
     host.start("before", [], PATIENT);
