@@ -1,13 +1,16 @@
-//! The words of vcontainer's shell tools for what docker has a word for.
+//! Other words for what there is a verb for: docker's `container VERB`, and those of
+//! vcontainer's shell tools.
 
 use std::ffi::OsString;
 
-/// The command line in docker's words, and a hint if that made a difference.
+/// The command line in docker's short words, and a hint if it was in the tools' own.
 pub fn rewrite(args: Vec<OsString>) -> (Vec<OsString>, Option<String>) {
     let verb = args.iter().skip(1).position(|arg| !arg.as_encoded_bytes().starts_with(b"-"));
     let Some(at) = verb.map(|at| at + 1) else { return (args, None) };
     let word = |at: usize| args.get(at).and_then(|word| word.to_str());
     let (taken, new): (usize, &[&str]) = match (word(at), word(at + 1)) {
+        (Some("container"), Some("ls" | "list")) => (2, &["ps"]),
+        (Some("container"), Some(_)) => (1, &[]),
         (Some("vrun"), _) => (1, &["run"]),
         (Some("vshell"), _) => (1, &["run", "--rm", "-it", "--entrypoint", "sh"]),
         (Some("vimport"), _) => (1, &["load", "--input"]),
@@ -20,10 +23,11 @@ pub fn rewrite(args: Vec<OsString>) -> (Vec<OsString>, Option<String>) {
     let show = |words: &[OsString]| {
         words.iter().map(|word| word.to_string_lossy()).collect::<Vec<_>>().join(" ")
     };
-    let hint = format!("`vxn {}` is now `vxn {}`", show(&args[at..end]), new.join(" "));
+    let hint = (word(at) != Some("container"))
+        .then(|| format!("`vxn {}` is now `vxn {}`", show(&args[at..end]), new.join(" ")));
     let mut args = args;
     args.splice(at..end, new.iter().map(OsString::from));
-    (args, Some(hint))
+    (args, hint)
 }
 
 #[cfg(test)]
@@ -55,6 +59,17 @@ mod tests {
             rewritten("vxn vstorage df").1.unwrap(),
             "`vxn vstorage df` is now `vxn system df`"
         );
+    }
+
+    #[test]
+    fn dockers_long_words_are_its_short_ones() {
+        for (long, short) in [
+            ("vxn container ls -a", "vxn ps -a"),
+            ("vxn -v container run alpine container ls", "vxn -v run alpine container ls"),
+            ("vxn container rm -f web", "vxn rm -f web"),
+        ] {
+            assert_eq!(rewritten(long), (short.to_owned(), None));
+        }
     }
 
     #[test]
