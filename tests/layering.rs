@@ -15,6 +15,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("image", &["state", "tool"]),
     ("kernel", &["state"]),
     ("network", &["state", "tool"]),
+    ("share", &[]),
     ("guest", &[]),
     ("hotplug", &["state", "xenstore"]),
     (
