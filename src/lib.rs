@@ -14,4 +14,5 @@ pub mod share;
 pub mod state;
 pub mod tool;
 pub mod vcontainer;
+pub mod volume;
 pub mod xenstore;

@@ -16,13 +16,14 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("kernel", &["state"]),
     ("network", &["state", "tool"]),
     ("share", &[]),
+    ("volume", &["state"]),
     ("guest", &[]),
     ("hotplug", &["state", "xenstore"]),
     (
         "container",
         &[
-            "config", "guest", "hotplug", "image", "kernel", "libxl", "network", "state", "tool",
-            "xenstore",
+            "config", "guest", "hotplug", "image", "kernel", "libxl", "network", "share", "state",
+            "tool", "volume", "xenstore",
         ],
     ),
     (
@@ -42,6 +43,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "state",
             "tool",
             "vcontainer",
+            "volume",
             "xenstore",
         ],
     ),
