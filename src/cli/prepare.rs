@@ -67,6 +67,7 @@ pub fn definition(mut args: SpecArgs, settings: &Settings) -> anyhow::Result<Def
         layer: layer(&args),
         read_only: args.read_only,
         tmpfs: args.tmpfs,
+        mounts: Vec::new(),
         restart: args.restart,
         log,
     })

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use vxn_proto::{ProcessSpec, Tmpfs, WindowSize};
 
 use super::log::LogOptions;
+use super::mounts::Mount;
 use super::network::NetworkSpec;
 use super::plan::RootDisk;
 use super::restart::RestartPolicy;
@@ -54,6 +55,9 @@ pub struct Definition {
     pub read_only: bool,
     /// File systems in memory.
     pub tmpfs: Vec<Tmpfs>,
+    /// What of this host it has.
+    #[serde(default)]
+    pub mounts: Vec<Mount>,
     /// How it is stopped.
     pub stop: Stop,
     /// When it is started again.
@@ -219,6 +223,7 @@ pub(super) mod tests {
             layer: Layer::Memory,
             read_only: false,
             tmpfs: Vec::new(),
+            mounts: Vec::new(),
             stop: Stop::default(),
             restart: RestartPolicy::No,
             log: LogOptions::default(),

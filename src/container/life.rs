@@ -17,9 +17,11 @@ use super::network::Connection;
 use super::plan::Plan;
 use super::report::Report;
 use super::restart::Backoff;
+use super::shares::Shares;
 use super::store::Containers;
 use crate::guest::Channel;
 use crate::libxl::{Ctx, DomId, Uuid};
+use crate::volume::Volumes;
 
 /// How it all ended.
 #[derive(Debug)]
@@ -141,10 +143,13 @@ fn attend(
     let told = desk.tell(|live| live.domid = Some(domid.0));
     told.map_err(io_error("the state of the container"))?;
     let channel = Channel::serve(domid.0)?;
+    let volumes = Volumes::new(&plan.root);
+    let shares = Shares::serve(domid.0, &plan.definition.mounts, &volumes)?;
     let tty = ctx.console_tty(domid)?;
     let console = ConsoleLog::open(&tty).map_err(io_error("the DomU's console"))?;
     let _death = ctx.watch_death(domid)?;
-    let attendance = Attendance::new(plan, ctx, desk, domid, connection, (channel, console), size)
+    let ends = (channel, console, shares);
+    let attendance = Attendance::new(plan, ctx, desk, domid, connection, ends, size)
         .map_err(io_error("the streams of the container"))?;
     ctx.unpause(domid)?;
     Ok(attendance.run())

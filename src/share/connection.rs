@@ -4,9 +4,8 @@ use super::message::{decode, kind};
 use super::server::{Export, Server};
 use super::wire::{Error, Write9p};
 
-/// Most bytes of a message. Larger ones make large files faster, as long as they
-/// are a few pages.
-pub const MSIZE: usize = 128 * 1024;
+/// Most bytes of a message.
+pub const MSIZE: usize = vxn_proto::SHARE_MSIZE as usize;
 
 /// Bytes before the body: size, type, tag.
 pub const HEADER: usize = 4 + 1 + 2;

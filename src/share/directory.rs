@@ -3,11 +3,12 @@
 use nix::errno::Errno;
 use nix::sys::stat::{SFlag, fstat};
 use nix::unistd::{Whence, lseek};
+use vxn_proto::SHARED_FILE as FILE;
 
 use super::fids::Fid;
 use super::message::FidId;
 use super::node::{Node, Qid};
-use super::server::{FILE, Server};
+use super::server::Server;
 use super::sys::{Entry, entries};
 use super::wire::Write9p;
 

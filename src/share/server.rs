@@ -7,15 +7,13 @@ use std::path::Path;
 use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, OFlag, OpenHow, openat2};
 use nix::sys::stat::{SFlag, fstat};
+use vxn_proto::SHARED_FILE as FILE;
 
 use super::connection::MSIZE;
 use super::fids::{Fid, Fids};
 use super::message::{FidId, Request};
 use super::node::{self, Node, Qid, component, look_up};
 use super::wire::Write9p;
-
-/// The name of the one file of a share that is no directory.
-pub const FILE: &str = "file";
 
 /// Names in one walk (`P9_MAXWELEM`).
 const MAX_NAMES: usize = 16;

@@ -17,7 +17,7 @@ use libcontainer::{
     syscall::syscall::SyscallType,
 };
 use nix::{sched::CloneFlags, sys::signal::Signal, unistd::Pid};
-use vxn_proto::{Container as Settings, ProcessSpec, StartFailure};
+use vxn_proto::{Container as Settings, ProcessSpec, Share, StartFailure};
 
 use crate::{
     Error, Result,
@@ -39,6 +39,8 @@ pub struct Container {
     root: Rootfs,
     hostname: String,
     settings: Settings,
+    /// What it has of the host, by number.
+    shares: Vec<Share>,
     /// Directory of ours for libcontainer's bundle and state.
     state: PathBuf,
     reaper: Pid,
@@ -82,12 +84,18 @@ impl Container {
         let reaper = sys::fork(CloneFlags::CLONE_NEWPID, || sys::idle())
             .context("create a pid namespace")?;
         let (hostname, state) = (hostname.to_owned(), state.to_owned());
-        Ok(Self { root, hostname, settings, state, reaper, main: None, gone: false })
+        let shares = Vec::new();
+        Ok(Self { root, hostname, settings, shares, state, reaper, main: None, gone: false })
     }
 
     /// The root file system.
     pub fn rootfs(&self) -> &Rootfs {
         &self.root
+    }
+
+    /// Has these shares, which are mounted, from the first process on.
+    pub fn share(&mut self, shares: Vec<Share>) {
+        self.shares = shares;
     }
 
     /// Starts a process and returns once it executes its program.
@@ -176,8 +184,16 @@ impl Container {
         for tmpfs in &self.settings.tmpfs {
             self.root.create_dir_all(Path::new(&tmpfs.path))?;
         }
+        for share in &self.shares {
+            let path = Path::new(&share.path);
+            if share.directory {
+                self.root.create_dir_all(path)?;
+            } else {
+                self.root.create_file(path)?;
+            }
+        }
         let (root, hostname) = (self.root.path(), self.hostname.as_str());
-        spec::container(root, hostname, &self.settings, process, self.reaper)
+        spec::container(root, hostname, (&self.settings, &self.shares), process, self.reaper)
     }
 
     fn builder(&self) -> Result<ContainerBuilder> {

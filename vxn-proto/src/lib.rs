@@ -15,6 +15,7 @@ mod container;
 mod frame;
 mod message;
 mod network;
+mod share;
 mod stream;
 mod window;
 
@@ -25,14 +26,15 @@ pub use message::{
     ToHost, VersionMismatch, WindowSize, Writable, negotiate,
 };
 pub use network::{HOSTS, Interface, Network};
+pub use share::{SHARE_MSIZE, SHARED_FILE, Share, share_channel};
 pub use stream::{ProcessId, StreamId, StreamKind, UnknownStream};
 pub use window::{ReceiveWindow, SendWindow, Violation};
 
 /// The newest protocol version that this crate speaks.
-pub const VERSION: u32 = 2;
+pub const VERSION: u32 = 3;
 
 /// The oldest protocol version that this crate still speaks.
-pub const MIN_VERSION: u32 = 2;
+pub const MIN_VERSION: u32 = 3;
 
 /// Bytes of a frame's header: body length and stream, both `u32` little endian.
 pub const HEADER: usize = 8;

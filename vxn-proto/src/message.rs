@@ -8,7 +8,9 @@ use std::{fmt, time::Duration};
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
-use crate::{Container, MAX_DATA, MIN_VERSION, Network, ProcessId, StreamId, StreamKind, VERSION};
+use crate::{
+    Container, MAX_DATA, MIN_VERSION, Network, ProcessId, Share, StreamId, StreamKind, VERSION,
+};
 
 /// A control message of one direction, and what else travels that way.
 pub trait Message: Serialize + DeserializeOwned {
@@ -63,6 +65,8 @@ pub enum ToGuest {
     /// What the guest's network is to be from now on. Before `Start` it is there
     /// for the process; later it brings new interfaces, and new names of others.
     Network(Network),
+    /// What of the host the container has. Once, before the first `Start`.
+    Shares(Vec<Share>),
 }
 
 impl Message for ToGuest {
@@ -286,9 +290,9 @@ mod tests {
 
     #[test]
     fn the_newest_common_version_is_taken() {
-        assert_eq!(negotiate(2, 2), Ok(2));
+        assert_eq!(negotiate(3, 3), Ok(3));
         assert_eq!(negotiate(0, u32::MAX), Ok(VERSION));
-        assert_eq!(negotiate(3, 7), Err(VersionMismatch { min: 3, max: 7 }));
+        assert_eq!(negotiate(4, 7), Err(VersionMismatch { min: 4, max: 7 }));
         assert_eq!(negotiate(1, 1), Err(VersionMismatch { min: 1, max: 1 }));
         assert_eq!(negotiate(0, 0), Err(VersionMismatch { min: 0, max: 0 }));
         assert_eq!(negotiate(1, 0), Err(VersionMismatch { min: 1, max: 0 }));

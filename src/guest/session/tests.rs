@@ -7,9 +7,9 @@ fn spec(stdin: bool) -> ProcessSpec {
 
 fn running(stdin: bool) -> (Session, ProcessId) {
     let mut session = Session::new();
-    let hello = ToHost::Hello { min: 2, max: 2, kernel: "6.1".into() };
+    let hello = ToHost::Hello { min: 3, max: 3, kernel: "6.1".into() };
     let event = session.receive(Frame::Message(hello)).unwrap();
-    assert_eq!(event, Some(Event::Hello { version: 2 }));
+    assert_eq!(event, Some(Event::Hello { version: 3 }));
     let process = session.start(spec(stdin)).unwrap();
     (session, process)
 }
@@ -81,6 +81,6 @@ fn what_comes_out_of_turn_is_refused() {
     session.receive(end.clone()).unwrap();
     assert!(session.receive(end).is_err());
     assert!(session.receive(Frame::Message(ToHost::Configured)).is_err());
-    let hello = ToHost::Hello { min: 2, max: 2, kernel: String::new() };
+    let hello = ToHost::Hello { min: 3, max: 3, kernel: String::new() };
     assert!(session.receive(Frame::Message(hello)).is_err());
 }

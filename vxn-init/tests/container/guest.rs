@@ -19,6 +19,7 @@ use nix::{
 use vxn_init::{
     channel::{Channel, Transport},
     container::Container,
+    modules::Modules,
     network::Nics,
     session::{End, Session},
 };
@@ -71,7 +72,9 @@ pub fn run(stdin: OwnedFd, dir: &Path) -> End {
     )
     .unwrap();
     channel.configured().unwrap();
-    Session::new(&mut channel, container, Nics::default()).unwrap().run().unwrap()
+    let mut modules = Modules::open().unwrap();
+    let session = Session::new(&mut channel, container, Nics::default(), &mut modules);
+    session.unwrap().run().unwrap()
 }
 
 /// Mounts what a container needs, in a mount namespace of our own.
