@@ -16,6 +16,8 @@ mod info;
 mod inspect;
 mod logs;
 mod monitor;
+mod mount_flags;
+mod mounts;
 mod network;
 mod network_flags;
 mod prepare;
@@ -42,8 +44,9 @@ use failure::Failure;
 #[derive(Debug, Parser)]
 #[command(name = "vxn", version, max_term_width = 100, disable_help_subcommand = true)]
 struct Cli {
-    /// Say more: -v what vxn does, -vv also what libxl says.
-    #[arg(short, long, action = clap::ArgAction::Count, global = true)]
+    /// Say more: -v what vxn does, -vv also what libxl says. It comes before the
+    /// verb: behind it, -v is docker's.
+    #[arg(short, long, action = clap::ArgAction::Count)]
     verbose: u8,
     #[command(subcommand)]
     command: Command,

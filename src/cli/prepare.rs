@@ -13,6 +13,7 @@ use vxn_proto::FileSystem;
 use super::env::environment;
 use super::failure::Hint;
 use super::image::obtain;
+use super::mounts::mounts;
 use super::spec::{self, SpecArgs};
 use crate::config::{Memory, Settings};
 use crate::container::definition::{DEFAULT_SIZE, Definition, ImageUse, Layer, Stop};
@@ -20,6 +21,7 @@ use crate::container::log::LogOptions;
 use crate::container::plan::{Kernel, Plan, RootDisk};
 use crate::container::process::{self, ProcessRequest};
 use crate::container::restart::RestartPolicy;
+use crate::container::store::Containers;
 use crate::container::{ContainerId, names};
 use crate::image::{DiskFormat, Image};
 use crate::kernel;
@@ -41,6 +43,10 @@ pub fn definition(mut args: SpecArgs, settings: &Settings) -> anyhow::Result<Def
     let id = ContainerId::random().context("cannot make an id")?;
     let exposed = config.and_then(|config| config.exposed_ports().clone());
     let network = args.network.clone().spec(&exposed.unwrap_or_default(), &settings.networks())?;
+    let volumes = config.and_then(|config| config.volumes().clone()).unwrap_or_default();
+    let flags = std::mem::take(&mut args.mounts);
+    let store = Containers::new(&settings.root.value);
+    let mounts = mounts(flags, &volumes, &mut args.tmpfs, &store)?;
     let hostname = args.hostname.clone().unwrap_or_else(|| id.short().to_owned());
     let process = request(&mut args, words.map(OsString::into_vec).collect())?;
     let name = args.name.clone().map_or_else(names::random, Ok).context("cannot make a name")?;
@@ -67,7 +73,7 @@ pub fn definition(mut args: SpecArgs, settings: &Settings) -> anyhow::Result<Def
         layer: layer(&args),
         read_only: args.read_only,
         tmpfs: args.tmpfs,
-        mounts: Vec::new(),
+        mounts,
         restart: args.restart,
         log,
     })

@@ -10,6 +10,7 @@ use nix::sys::signal::Signal;
 use vxn_proto::Tmpfs;
 
 use super::image::PullFlags;
+use super::mount_flags::MountFlags;
 use super::network_flags::NetworkFlags;
 use crate::config::{Memory, TypeChoice};
 use crate::container::Name;
@@ -69,6 +70,8 @@ pub struct SpecArgs {
     #[command(flatten)]
     pub network: NetworkFlags,
     #[command(flatten)]
+    pub mounts: MountFlags,
+    #[command(flatten, next_help_heading = None::<&'static str>)]
     pub pull: PullFlags,
     /// When to start the container again by itself: no, on-failure[:N], always
     /// or unless-stopped.

@@ -38,5 +38,6 @@ mod streams;
 pub(crate) mod sys;
 pub mod talk;
 pub mod terminal;
+pub mod volumes;
 
 pub use id::{ContainerId, Name};

@@ -41,13 +41,11 @@ impl Volume {
         Volume { name, created: Timestamp::now(), labels }
     }
 
-    /// A new one that nobody has given a name.
-    ///
-    /// # Errors
-    /// The random number generator's.
-    pub fn anonymous() -> std::io::Result<Volume> {
-        let labels = BTreeMap::from([(ANONYMOUS.to_owned(), String::new())]);
-        Ok(Volume::new(Name::random()?, labels))
+    /// The same, marked as one that nobody has given a name.
+    #[must_use]
+    pub fn unnamed(mut self) -> Volume {
+        self.labels.insert(ANONYMOUS.to_owned(), String::new());
+        self
     }
 
     /// Whether nobody has given it a name.

@@ -2,7 +2,7 @@
 
 use std::fs::{self, DirBuilder, File};
 use std::io;
-use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 use super::error::at;
@@ -89,6 +89,11 @@ impl Volumes {
         Ok(self.data(name))
     }
 
+    /// Bytes of disk that a volume takes; of what cannot be read, none.
+    pub fn size(&self, name: &Name) -> u64 {
+        blocks(&self.data(name)) * 512
+    }
+
     /// Removes a volume that nobody uses.
     ///
     /// # Errors
@@ -127,6 +132,14 @@ impl Volumes {
     }
 }
 
+/// Blocks of what is at `path`, and of all below it on the way there through no link.
+fn blocks(path: &Path) -> u64 {
+    let Ok(meta) = fs::symlink_metadata(path) else { return 0 };
+    let entries = meta.is_dir().then(|| fs::read_dir(path).ok()).flatten();
+    let below = entries.into_iter().flatten().flatten().map(|entry| blocks(&entry.path()));
+    meta.blocks() + below.sum::<u64>()
+}
+
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
@@ -150,7 +163,8 @@ mod tests {
         let data = volumes.ensure(&name).unwrap();
         assert_eq!(data, root.path().join("volumes/data/_data"));
         assert_eq!(volumes.find(&name).unwrap(), made);
-        volumes.create(Volume::anonymous().unwrap()).unwrap();
+        let unnamed = Volume::new(Name::random().unwrap(), BTreeMap::new()).unnamed();
+        volumes.create(unnamed).unwrap();
         let list = volumes.list().unwrap();
         assert_eq!(list.len(), 2);
         assert_eq!(list.iter().filter(|volume| volume.is_anonymous()).count(), 1);
@@ -167,6 +181,8 @@ mod tests {
         fs::write(root.path().join("outside"), "kept").unwrap();
         symlink("../../../outside", data.join("link")).unwrap();
         symlink(root.path(), data.join("up")).unwrap();
+        fs::write(data.join("file"), [1; 10_000]).unwrap();
+        assert!((10_000..100_000).contains(&volumes.size(&name)));
         let users = ["web".to_owned()];
         let error = volumes.remove(&name, &users).unwrap_err();
         assert_eq!(error.to_string(), "volume data is in use by web");
