@@ -28,6 +28,7 @@ mod spec;
 mod start;
 mod stop;
 mod vconfig;
+mod volume;
 
 use std::process::ExitCode;
 
@@ -81,6 +82,7 @@ enum Command {
     Domain(domain::DomainArgs),
     /// Manage the networks that containers are on.
     Network(network::NetworkArgs),
+    Volume(volume::VolumeArgs),
     Backend(backend::BackendArgs),
     Check(check::CheckArgs),
     Info(info::InfoArgs),
@@ -150,6 +152,7 @@ fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
         Command::Attach(args) => exec::attach(args, &settings),
         Command::Domain(args) => domain::run(args, &settings),
         Command::Network(args) => network::run(args, &settings),
+        Command::Volume(args) => volume::run(args, &settings),
         Command::Backend(args) => backend::run(args, &settings),
         Command::Check(args) => check::run(&args, &settings),
         Command::Info(args) => info::run(&args, &settings),
