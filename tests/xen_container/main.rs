@@ -8,6 +8,7 @@ mod layer;
 mod lifecycle;
 mod logs;
 mod terminal;
+mod volumes;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
