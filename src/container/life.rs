@@ -119,7 +119,10 @@ fn on_network(
     size: Option<WindowSize>,
 ) -> Result<Report, Death> {
     let domid = create(ctx, plan, connection)?;
-    let result = attend(ctx, plan, desk, domid, connection, size);
+    // They are served for as long as there is a guest, and no disk that hangs keeps it.
+    let mut shares = None;
+    let result = serve(plan, domid)
+        .and_then(|served| attend(ctx, plan, desk, domid, connection, shares.insert(served), size));
     ctx.destroy(domid).map_err(|e| Death::Leftover(e.into()))?;
     Ok(result?)
 }
@@ -131,6 +134,12 @@ fn create(ctx: &Ctx, plan: &Plan, connection: &Connection<'_>) -> Result<DomId, 
     Ok(ctx.create_paused(&config)?)
 }
 
+/// What of this host the DomU has.
+fn serve(plan: &Plan, domid: DomId) -> Result<Shares, Error> {
+    let volumes = Volumes::new(&plan.root);
+    Ok(Shares::serve(domid.0, &plan.definition.mounts, &volumes)?)
+}
+
 /// Brings the DomU to life and stays with it to the end.
 fn attend(
     ctx: &Ctx,
@@ -138,13 +147,12 @@ fn attend(
     desk: &mut Desk,
     domid: DomId,
     connection: &Connection<'_>,
+    shares: &Shares,
     size: Option<WindowSize>,
 ) -> Result<Report, Error> {
     let told = desk.tell(|live| live.domid = Some(domid.0));
     told.map_err(io_error("the state of the container"))?;
     let channel = Channel::serve(domid.0)?;
-    let volumes = Volumes::new(&plan.root);
-    let shares = Shares::serve(domid.0, &plan.definition.mounts, &volumes)?;
     let tty = ctx.console_tty(domid)?;
     let console = ConsoleLog::open(&tty).map_err(io_error("the DomU's console"))?;
     let _death = ctx.watch_death(domid)?;

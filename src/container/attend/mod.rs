@@ -48,7 +48,7 @@ pub struct Attendance<'a> {
     /// What the guest knows of the network.
     told: vxn_proto::Network,
     channel: Channel,
-    shares: Shares,
+    shares: &'a Shares,
     session: Session,
     console: ConsoleLog,
     mailbox: Mailbox,
@@ -83,7 +83,7 @@ impl<'a> Attendance<'a> {
         desk: &'a mut Desk,
         domid: DomId,
         connection: &'a Connection<'a>,
-        (channel, console, shares): (Channel, ConsoleLog, Shares),
+        (channel, console, shares): (Channel, ConsoleLog, &'a Shares),
         size: Option<WindowSize>,
     ) -> io::Result<Attendance<'a>> {
         let mailbox = Mailbox::new()?;
