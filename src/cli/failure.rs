@@ -60,6 +60,7 @@ fn hint(error: &(dyn std::error::Error + 'static)) -> Option<String> {
         .or_else(|| error.downcast_ref::<crate::kernel::Error>()?.hint().map(str::to_owned))
         .or_else(|| error.downcast_ref::<crate::container::store::Error>()?.hint())
         .or_else(|| error.downcast_ref::<crate::network::Error>()?.hint())
+        .or_else(|| error.downcast_ref::<crate::volume::Error>()?.hint())
         .or_else(|| Some(error.downcast_ref::<crate::container::plan::Error>()?.hint().into()))
 }
 

@@ -19,8 +19,10 @@ use crate::container::condition::{Condition, Phase};
 use crate::container::cpu::Cpus;
 use crate::container::definition::{Definition, Layer, Text};
 use crate::container::log;
+use crate::container::mounts::{Mount, Source};
 use crate::container::network::Held;
 use crate::network::{Forward, Lease};
+use crate::volume::Volumes;
 
 /// Show all there is to know of containers and images, as JSON.
 #[derive(Debug, Args)]
@@ -81,6 +83,7 @@ fn inspect(engine: &Engine, definition: &Definition) -> anyhow::Result<Value> {
         "LogPath": log::directory(&home).join("container.log"),
         "HostConfig": host_config(definition),
         "NetworkSettings": network_settings(held.of(&definition.id)),
+        "Mounts": mounts(definition, &Volumes::new(engine.store.root())),
         "Config": {
             "Hostname": definition.hostname,
             "User": process.user,
@@ -104,6 +107,36 @@ fn inspect(engine: &Engine, definition: &Definition) -> anyhow::Result<Value> {
             "LayerDisk": engine.store.layer(definition),
         },
     }))
+}
+
+/// As docker shows them, in the order of their places.
+fn mounts(definition: &Definition, volumes: &Volumes) -> Vec<Value> {
+    let mut mounts: Vec<_> = definition.mounts.iter().collect();
+    mounts.sort_by_key(|mount| &mount.destination);
+    let show = |mount: &&Mount| {
+        let mode = if mount.read_only { "ro" } else { "rw" };
+        match &mount.source {
+            Source::Bind(path) => json!({
+                "Type": "bind",
+                "Source": path,
+                "Destination": mount.destination,
+                "Mode": mode,
+                "RW": !mount.read_only,
+                "Propagation": "rprivate",
+            }),
+            Source::Volume { name, .. } => json!({
+                "Type": "volume",
+                "Name": name,
+                "Source": volumes.data(name),
+                "Destination": mount.destination,
+                "Driver": "local",
+                "Mode": mode,
+                "RW": !mount.read_only,
+                "Propagation": "",
+            }),
+        }
+    };
+    mounts.iter().map(show).collect()
 }
 
 fn host_config(definition: &Definition) -> Value {

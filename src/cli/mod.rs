@@ -21,6 +21,8 @@ mod labels;
 mod limits;
 mod logs;
 mod monitor;
+mod mount_flags;
+mod mounts;
 mod network;
 mod network_flags;
 mod port;
@@ -35,6 +37,7 @@ mod start;
 mod stop;
 mod update;
 mod vconfig;
+mod volume;
 
 use std::process::ExitCode;
 
@@ -51,8 +54,9 @@ use failure::Failure;
 #[derive(Debug, Parser)]
 #[command(name = "vxn", version, max_term_width = 100, disable_help_subcommand = true)]
 struct Cli {
-    /// Say more: -v what vxn does, -vv also what libxl says.
-    #[arg(short, long, action = clap::ArgAction::Count, global = true)]
+    /// Say more: -v what vxn does, -vv also what libxl says. It comes before the
+    /// verb: behind it, -v is docker's.
+    #[arg(short, long, action = clap::ArgAction::Count)]
     verbose: u8,
     #[command(subcommand)]
     command: Command,
@@ -89,6 +93,7 @@ enum Command {
     Domain(domain::DomainArgs),
     /// Manage the networks that containers are on.
     Network(network::NetworkArgs),
+    Volume(volume::VolumeArgs),
     Backend(backend::BackendArgs),
     Check(check::CheckArgs),
     Info(info::InfoArgs),
@@ -160,6 +165,7 @@ fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
         Command::Attach(args) => exec::attach(args, &settings),
         Command::Domain(args) => domain::run(args, &settings),
         Command::Network(args) => network::run(args, &settings),
+        Command::Volume(args) => volume::run(args, &settings),
         Command::Backend(args) => backend::run(args, &settings),
         Command::Check(args) => check::run(&args, &settings),
         Command::Info(args) => info::run(&args, &settings),

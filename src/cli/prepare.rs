@@ -13,6 +13,7 @@ use vxn_proto::FileSystem;
 use super::env::environment;
 use super::failure::Hint;
 use super::image::obtain;
+use super::mounts::mounts;
 use super::spec::{self, SpecArgs};
 use crate::config::{Memory, Settings};
 use crate::container::cpu::{Cpu, Cpus};
@@ -21,6 +22,7 @@ use crate::container::log::LogOptions;
 use crate::container::plan::{Kernel, Plan, RootDisk};
 use crate::container::process::{self, ProcessRequest};
 use crate::container::restart::RestartPolicy;
+use crate::container::store::Containers;
 use crate::container::{ContainerId, names};
 use crate::image::{DiskFormat, Image};
 use crate::kernel;
@@ -40,11 +42,13 @@ pub fn definition(mut args: SpecArgs, settings: &Settings) -> anyhow::Result<Def
     let image = obtain(text, &args.pull, settings)?;
     let config = image.config.config().as_ref();
     let id = ContainerId::random().context("cannot make an id")?;
-    let exposed = config.and_then(|config| config.exposed_ports().clone());
-    let network = args.network.clone().spec(&exposed.unwrap_or_default(), &settings.networks())?;
+    let exposed = config.and_then(|config| config.exposed_ports().clone()).unwrap_or_default();
+    let volumes = config.and_then(|config| config.volumes().clone()).unwrap_or_default();
+    let flags = std::mem::take(&mut args.mounts);
+    let store = Containers::new(&settings.root.value);
+    let mounts = mounts(flags, &volumes, &mut args.tmpfs, &store)?;
     let hostname = args.hostname.clone().unwrap_or_else(|| id.short().to_owned());
     let of_image = config.and_then(|config| config.labels().clone()).unwrap_or_default();
-    let labels = args.labels.over(of_image.into_iter().collect())?;
     let process = request(&mut args, words.map(OsString::into_vec).collect())?;
     let cpu = args.cpu.clone().over(Cpu::default());
     let name = args.name.clone().map_or_else(names::random, Ok).context("cannot make a name")?;
@@ -60,8 +64,8 @@ pub fn definition(mut args: SpecArgs, settings: &Settings) -> anyhow::Result<Def
         stop: stop(&args, config),
         root_disk: root_disk(image),
         hostname,
-        labels,
-        network,
+        labels: args.labels.over(of_image.into_iter().collect())?,
+        network: args.network.clone().spec(&exposed, &settings.networks())?,
         guest_type: args.guest_type.unwrap_or(settings.guest_type.value),
         memory_kib: args.memory.unwrap_or(settings.memory.value).kib(),
         vcpus: cpu.cpus.map_or(settings.vcpus.value, Cpus::vcpus),
@@ -75,6 +79,7 @@ pub fn definition(mut args: SpecArgs, settings: &Settings) -> anyhow::Result<Def
         layer: layer(&args),
         read_only: args.read_only,
         tmpfs: args.tmpfs,
+        mounts,
         restart: args.restart,
         log,
     })

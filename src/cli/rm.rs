@@ -11,7 +11,7 @@ use crate::config::Settings;
 use crate::container::Name;
 use crate::container::control::ToMonitor;
 use crate::container::definition::Definition;
-use crate::container::journal;
+use crate::container::{journal, volumes};
 use crate::libxl::{Ctx, DomId};
 
 /// Remove containers and all that they have written.
@@ -21,6 +21,9 @@ pub struct RmArgs {
     /// Kill those that run.
     #[arg(short, long)]
     force: bool,
+    /// Remove the volumes that were made for them, and have no name, too.
+    #[arg(short, long)]
+    volumes: bool,
     #[command(flatten)]
     names: Names,
 }
@@ -40,6 +43,9 @@ pub fn rm(args: &RmArgs, settings: &Settings) -> anyhow::Result<ExitCode> {
     let engine = Engine::new("rm", settings)?;
     engine.each(&args.names.containers, |engine, definition| {
         remove(engine, &definition, args.force)?;
+        if args.volumes {
+            volumes::remove_anonymous(engine.store.root(), &definition)?;
+        }
         Ok(String::new())
     })
 }

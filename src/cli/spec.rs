@@ -12,6 +12,7 @@ use vxn_proto::Tmpfs;
 use super::image::PullFlags;
 use super::labels::LabelFlags;
 use super::limits::{CpuFlags, LimitFlags};
+use super::mount_flags::MountFlags;
 use super::network_flags::NetworkFlags;
 use super::privileges::PrivilegeFlags;
 use super::refused::RefusedFlags;
@@ -86,6 +87,8 @@ pub struct SpecArgs {
     #[command(flatten)]
     pub network: NetworkFlags,
     #[command(flatten)]
+    pub mounts: MountFlags,
+    #[command(flatten, next_help_heading = None::<&'static str>)]
     pub pull: PullFlags,
     /// When to start the container again by itself: no, on-failure[:N], always
     /// or unless-stopped.

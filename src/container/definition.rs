@@ -10,6 +10,7 @@ use vxn_proto::{Limits, Privileges, ProcessSpec, Tmpfs, WindowSize};
 
 use super::cpu::Cpu;
 use super::log::LogOptions;
+use super::mounts::Mount;
 use super::network::NetworkSpec;
 use super::plan::RootDisk;
 use super::restart::RestartPolicy;
@@ -68,6 +69,9 @@ pub struct Definition {
     pub read_only: bool,
     /// File systems in memory.
     pub tmpfs: Vec<Tmpfs>,
+    /// What of this host it has.
+    #[serde(default)]
+    pub mounts: Vec<Mount>,
     /// How it is stopped.
     pub stop: Stop,
     /// When it is started again.
@@ -237,6 +241,7 @@ pub(crate) mod tests {
             layer: Layer::Memory,
             read_only: false,
             tmpfs: Vec::new(),
+            mounts: Vec::new(),
             stop: Stop::default(),
             restart: RestartPolicy::No,
             log: LogOptions::default(),

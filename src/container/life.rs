@@ -17,9 +17,11 @@ use super::network::Connection;
 use super::plan::Plan;
 use super::report::Report;
 use super::restart::Backoff;
+use super::shares::Shares;
 use super::store::Containers;
 use crate::guest::Channel;
 use crate::libxl::{Ctx, DomId, Uuid};
+use crate::volume::Volumes;
 
 /// How it all ended.
 #[derive(Debug)]
@@ -123,7 +125,10 @@ fn on_network(
     size: Option<WindowSize>,
 ) -> Result<Report, Death> {
     let domid = create(ctx, plan, connection)?;
-    let result = attend(ctx, plan, desk, domid, connection, size);
+    // They are served for as long as there is a guest, and no disk that hangs keeps it.
+    let mut shares = None;
+    let result = serve(plan, domid)
+        .and_then(|served| attend(ctx, plan, desk, domid, connection, shares.insert(served), size));
     ctx.destroy(domid).map_err(|e| Death::Leftover(e.into()))?;
     Ok(result?)
 }
@@ -135,6 +140,12 @@ fn create(ctx: &Ctx, plan: &Plan, connection: &Connection<'_>) -> Result<DomId, 
     Ok(ctx.create_paused(&config)?)
 }
 
+/// What of this host the DomU has.
+fn serve(plan: &Plan, domid: DomId) -> Result<Shares, Error> {
+    let volumes = Volumes::new(&plan.root);
+    Ok(Shares::serve(domid.0, &plan.definition.mounts, &volumes)?)
+}
+
 /// Brings the DomU to life and stays with it to the end.
 fn attend(
     ctx: &Ctx,
@@ -142,6 +153,7 @@ fn attend(
     desk: &mut Desk,
     domid: DomId,
     connection: &Connection<'_>,
+    shares: &Shares,
     size: Option<WindowSize>,
 ) -> Result<Report, Error> {
     let told = desk.tell(|live| live.domid = Some(domid.0));
@@ -150,7 +162,8 @@ fn attend(
     let tty = ctx.console_tty(domid)?;
     let console = ConsoleLog::open(&tty).map_err(io_error("the DomU's console"))?;
     let _death = ctx.watch_death(domid)?;
-    let attendance = Attendance::new(plan, ctx, desk, domid, connection, (channel, console), size)
+    let ends = (channel, console, shares);
+    let attendance = Attendance::new(plan, ctx, desk, domid, connection, ends, size)
         .map_err(io_error("the streams of the container"))?;
     ctx.unpause(domid)?;
     Ok(attendance.run())

@@ -23,6 +23,7 @@ use super::log::{self, Writer};
 use super::order::{Attach, Order};
 use super::plan::{self, Plan};
 use super::report::{self, ENGINE_FAILED, Report};
+use super::shares;
 use super::store::{self, Containers};
 use crate::libxl;
 use crate::network;
@@ -66,6 +67,9 @@ pub enum Error {
     /// The channel to the guest.
     #[error("cannot offer the guest a channel: {0}")]
     Channel(#[from] xen_vchan::Error),
+    /// What of this host the container is to have.
+    #[error(transparent)]
+    Share(#[from] shares::Error),
     /// The system.
     #[error("{what}: {source}")]
     Io {
@@ -86,6 +90,7 @@ impl Error {
                 "`modprobe xen-gntalloc xen-evtchn`; `vxn check` says what else is missing".into(),
             ),
             Error::Store(e) => e.hint(),
+            Error::Share(e) => e.hint(),
             Error::Journal(_) | Error::Io { .. } => None,
         }
     }

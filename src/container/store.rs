@@ -18,8 +18,9 @@ use std::path::{Path, PathBuf};
 
 use super::condition::{Condition, Ended, Live, Recorded};
 use super::definition::{Definition, Layer};
-use super::{ContainerId, Name, layer};
+use super::{ContainerId, Name, layer, volumes};
 use crate::state::{Lock, WorkDir, write_atomic};
+use crate::volume;
 
 /// Why the store does not do what it is asked for.
 #[derive(Debug, thiserror::Error)]
@@ -42,6 +43,9 @@ pub enum Error {
     /// The disk of the writable layer.
     #[error(transparent)]
     Layer(#[from] layer::Error),
+    /// A volume.
+    #[error(transparent)]
+    Volume(#[from] volume::Error),
     /// A file of the store cannot be read or written.
     #[error("{}: {source}", path.display())]
     Io {
@@ -66,6 +70,7 @@ impl Error {
             Error::NoSuchContainer(_) => Some("`vxn ps -a` lists all containers".to_owned()),
             Error::Ambiguous(_) => Some("give more of the id".to_owned()),
             Error::Layer(e) => e.hint(),
+            Error::Volume(e) => e.hint(),
             Error::Io { .. } => None,
         }
     }
@@ -89,6 +94,11 @@ impl Containers {
         Containers { root: root.to_owned(), containers, names }
     }
 
+    /// What the store is below.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
     /// The directory of a container.
     pub fn home(&self, id: &ContainerId) -> PathBuf {
         self.containers.join(id.as_str())
@@ -100,7 +110,7 @@ impl Containers {
         disk.then(|| self.home(&definition.id).join(LAYER))
     }
 
-    /// Adds a container and claims its name.
+    /// Adds a container, claims its name and makes its volumes.
     ///
     /// # Errors
     /// [`Error::NameTaken`]; nothing of the container is left then.
@@ -115,6 +125,7 @@ impl Containers {
         self.write(&made, definition)?;
         let _lock = self.lock()?;
         self.claim(&definition.name, &definition.id)?;
+        volumes::make(&self.root, definition)?;
         let home = self.home(&definition.id);
         fs::rename(&made, &home).map_err(at(&home))?;
         if definition.remove {
@@ -141,7 +152,8 @@ impl Containers {
         Ok(())
     }
 
-    /// Removes a container and all that it has written; its name is free again.
+    /// Removes a container and all that it has written; its name is free again. The
+    /// volumes that were made for a `--rm` container go too.
     pub fn remove(&self, id: &ContainerId) -> Result<(), Error> {
         let tmp = self.root.join("tmp");
         let work = WorkDir::new(&tmp).map_err(at(&tmp))?;
@@ -150,7 +162,13 @@ impl Containers {
         let home = self.home(id);
         fs::rename(&home, work.path().join("container")).map_err(at(&home))?;
         match definition {
-            Ok(definition) => self.free(&definition.name, id),
+            Ok(definition) => {
+                self.free(&definition.name, id)?;
+                if definition.remove {
+                    volumes::remove_anonymous(&self.root, &definition)?;
+                }
+                Ok(())
+            }
             // Whatever it was called: its name is stale now, and swept away.
             Err(_) => Ok(()),
         }

@@ -147,6 +147,11 @@ impl Session {
         self.tell(&ToGuest::Network(network))
     }
 
+    /// Tells the guest what of this host its container has.
+    pub fn shares(&mut self, shares: Vec<vxn_proto::Share>) -> Result<(), Error> {
+        self.tell(&ToGuest::Shares(shares))
+    }
+
     /// Starts a process.
     ///
     /// # Errors

@@ -23,7 +23,7 @@ use anyhow::{Context, Result, bail};
 
 /// The modules that vxn-init may ask for, by their names in the kernel. What is
 /// not a module of the given kernel is taken to be built in.
-const WANTED: [&str; 9] = [
+const WANTED: [&str; 11] = [
     "xen_blkfront",
     "xen_evtchn",
     "xen_gntdev",
@@ -33,6 +33,8 @@ const WANTED: [&str; 9] = [
     "erofs",
     "ext4",
     "crc32c_generic",
+    "9pnet_fd",
+    "9p",
 ];
 
 /// What a module needs at run time and modules.dep does not tell: a checksum

@@ -9,6 +9,7 @@ mod lifecycle;
 mod limits;
 mod logs;
 mod terminal;
+mod volumes;
 
 use std::sync::{OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard, TryLockError};
 use std::time::{Duration, Instant};

@@ -86,10 +86,18 @@ impl Dom0 {
     /// # Errors
     /// The kernel's or xenstore's.
     pub fn connect() -> Result<Self> {
-        // A relative path is one below the DomU's own home in xenstore.
-        Vchan::connect(0, vxn_proto::CHANNEL)
+        Self::connect_to(vxn_proto::CHANNEL)
+    }
+
+    /// The same to the channel at `path`, which is relative to the DomU's own home
+    /// in xenstore.
+    ///
+    /// # Errors
+    /// The kernel's or xenstore's.
+    pub fn connect_to(path: &str) -> Result<Self> {
+        Vchan::connect(0, path)
             .map(Self)
-            .map_err(|error| Error::Other(format!("cannot connect to Dom0: {error}")))
+            .map_err(|error| Error::Other(format!("cannot connect to Dom0 ({path}): {error}")))
     }
 }
 

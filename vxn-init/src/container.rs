@@ -17,7 +17,7 @@ use libcontainer::{
     syscall::syscall::SyscallType,
 };
 use nix::{sched::CloneFlags, sys::signal::Signal, unistd::Pid};
-use vxn_proto::{Container as Settings, ProcessSpec, StartFailure};
+use vxn_proto::{Container as Settings, ProcessSpec, Share, StartFailure};
 
 use crate::{
     Error, Result,
@@ -41,6 +41,8 @@ pub struct Container {
     root: Rootfs,
     hostname: String,
     settings: Settings,
+    /// What it has of the host, by number.
+    shares: Vec<Share>,
     /// Directory of ours for libcontainer's bundle and state.
     state: PathBuf,
     reaper: Pid,
@@ -90,7 +92,9 @@ impl Container {
         .context("create a pid namespace")?;
         let (hostname, state) = (hostname.to_owned(), state.to_owned());
         let oom_kills = OomKills::watch();
-        Ok(Self { root, hostname, settings, state, reaper, oom_kills, main: None, gone: false })
+        let shares = Vec::new();
+        let (main, gone) = (None, false);
+        Ok(Self { root, hostname, settings, shares, state, reaper, oom_kills, main, gone })
     }
 
     /// Whether the kernel has killed one of its processes for want of memory.
@@ -101,6 +105,11 @@ impl Container {
     /// The root file system.
     pub fn rootfs(&self) -> &Rootfs {
         &self.root
+    }
+
+    /// Has these shares, which are mounted, from the first process on.
+    pub fn share(&mut self, shares: Vec<Share>) {
+        self.shares = shares;
     }
 
     /// Starts a process and returns once it executes its program.
@@ -193,8 +202,16 @@ impl Container {
         for tmpfs in &self.settings.tmpfs {
             self.root.create_dir_all(Path::new(&tmpfs.path))?;
         }
+        for share in &self.shares {
+            let path = Path::new(&share.path);
+            if share.directory {
+                self.root.create_dir_all(path)?;
+            } else {
+                self.root.create_file(path)?;
+            }
+        }
         let (root, hostname) = (self.root.path(), self.hostname.as_str());
-        spec::container(root, hostname, &self.settings, process, self.reaper)
+        spec::container(root, hostname, (&self.settings, &self.shares), process, self.reaper)
     }
 
     fn builder(&self) -> Result<ContainerBuilder> {

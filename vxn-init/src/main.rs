@@ -61,5 +61,5 @@ fn serve<T: Transport>(
     let nics = Nics::find(modules)?;
     let container = configure::apply(&configure, modules, disks)?;
     channel.configured()?;
-    Session::new(channel, container, nics)?.run().map(drop)
+    Session::new(channel, container, nics, modules)?.run().map(drop)
 }

@@ -75,6 +75,18 @@ impl Rootfs {
         Ok(dir)
     }
 
+    /// Creates an empty file, as root and mode 0644, where there is nothing yet.
+    pub fn create_file(&self, path: &Path) -> Result<()> {
+        let path = normalize(path);
+        let (Some(dir), Some(name)) = (path.parent(), path.file_name()) else { return Ok(()) };
+        let dir = self.create_dir_all(dir)?;
+        let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_CLOEXEC;
+        match openat(&dir, name, flags, Mode::from_bits_truncate(0o644)) {
+            Ok(_) | Err(Errno::EEXIST) => Ok(()),
+            Err(error) => Err(error).context(format_args!("create {}", path.display())),
+        }
+    }
+
     /// Puts a file of ours in place of whatever the image has there.
     pub fn replace(&self, dir: &str, name: &str, contents: &str) -> Result<()> {
         let what = format_args!("write {dir}/{name}").to_string();
@@ -91,7 +103,8 @@ impl Rootfs {
         written.context(what)
     }
 
-    fn directory(&self, path: &Path) -> nix::Result<OwnedFd> {
+    /// The directory at `path`.
+    pub fn directory(&self, path: &Path) -> nix::Result<OwnedFd> {
         self.resolve(path, OFlag::O_PATH | OFlag::O_DIRECTORY)
     }
 

@@ -22,8 +22,10 @@ use crate::{
     channel::{Channel, Transport, short},
     container::Container,
     error::Context,
+    modules::Modules,
     network::Nics,
     process::Process,
+    share,
 };
 
 /// Processes that may run at once.
@@ -44,6 +46,7 @@ pub struct Session<'a, T> {
     channel: &'a mut Channel<T>,
     container: Container,
     nics: Nics,
+    modules: &'a mut Modules,
     processes: BTreeMap<ProcessId, Process>,
     children: SignalFd,
 }
@@ -53,13 +56,18 @@ impl<'a, T: Transport> Session<'a, T> {
     ///
     /// # Errors
     /// The kernel's.
-    pub fn new(channel: &'a mut Channel<T>, container: Container, nics: Nics) -> Result<Self> {
+    pub fn new(
+        channel: &'a mut Channel<T>,
+        container: Container,
+        nics: Nics,
+        modules: &'a mut Modules,
+    ) -> Result<Self> {
         let mut mask = SigSet::empty();
         mask.add(Signal::SIGCHLD);
         mask.thread_block().context("block SIGCHLD")?;
         let flags = SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC;
         let children = SignalFd::with_flags(&mask, flags).context("create a signalfd")?;
-        Ok(Self { channel, container, nics, processes: BTreeMap::new(), children })
+        Ok(Self { channel, container, nics, modules, processes: BTreeMap::new(), children })
     }
 
     /// Works until the host says stop or is gone; then every process is killed.
@@ -120,6 +128,11 @@ impl<'a, T: Transport> Session<'a, T> {
                 Err(Error::Protocol("the guest is configured once".into()))
             }
             ToGuest::Network(wanted) => self.nics.apply(wanted, self.container.rootfs()),
+            ToGuest::Shares(shares) => {
+                share::mount_all(&shares, self.modules, self.container.rootfs())?;
+                self.container.share(shares);
+                Ok(())
+            }
             ToGuest::Start { process, spec } => self.start(process, &spec),
             ToGuest::Signal { process, signal } => {
                 if let Some(process) = self.processes.get(&process) {

@@ -17,9 +17,9 @@ use libcontainer::oci_spec::{
     },
 };
 use nix::unistd::Pid;
-use vxn_proto::{Container as Settings, ProcessSpec, Tmpfs};
+use vxn_proto::{Container as Settings, ProcessSpec, Share, Tmpfs};
 
-use crate::{Error, Result, limits, privileges, rootfs::normalize, user::User};
+use crate::{Error, Result, limits, privileges, rootfs::normalize, share, user::User};
 
 /// The search path of a process that brings none, docker's.
 const PATH: &str = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
@@ -64,11 +64,12 @@ pub fn process(
     build().map_err(invalid)
 }
 
-/// The whole configuration. The pid namespace is the one that `reaper` leads.
+/// The whole configuration, with the container's settings and its shares. The pid
+/// namespace is the one that `reaper` leads.
 pub fn container(
     root: &Path,
     hostname: &str,
-    settings: &Settings,
+    (settings, shares): (&Settings, &[Share]),
     process: Process,
     reaper: Pid,
 ) -> Result<Spec> {
@@ -84,7 +85,7 @@ pub fn container(
             .root(RootBuilder::default().path(root).readonly(settings.read_only).build()?)
             .hostname(hostname)
             .process(process)
-            .mounts(mounts(settings))
+            .mounts(mounts(settings, shares))
             .linux(linux.build()?)
             .build()
     };
@@ -122,8 +123,8 @@ fn namespaces(reaper: Pid) -> std::result::Result<Vec<LinuxNamespace>, OciSpecEr
 }
 
 /// The specification's default mounts, with docker's options for `/proc`, and
-/// the user's.
-fn mounts(settings: &Settings) -> Vec<Mount> {
+/// the user's. What is mounted deeper comes later.
+fn mounts(settings: &Settings, shares: &[Share]) -> Vec<Mount> {
     let mut mounts = get_default_mounts();
     for mount in &mut mounts {
         let mut options = mount.options().clone().unwrap_or_default();
@@ -140,7 +141,10 @@ fn mounts(settings: &Settings) -> Vec<Mount> {
         }
         mount.set_options(Some(options));
     }
-    mounts.extend(settings.tmpfs.iter().map(tmpfs));
+    let shares = shares.iter().enumerate().map(|(number, share)| bind(number, share));
+    let mut own: Vec<Mount> = settings.tmpfs.iter().map(tmpfs).chain(shares).collect();
+    own.sort_by_key(|mount| mount.destination().components().count());
+    mounts.extend(own);
     mounts
 }
 
@@ -153,6 +157,18 @@ fn tmpfs(tmpfs: &Tmpfs) -> Mount {
     mount.set_typ(Some("tmpfs".into()));
     mount.set_source(Some("tmpfs".into()));
     mount.set_options(Some(options));
+    mount
+}
+
+/// A share, which is mounted outside of the container.
+fn bind(number: usize, share: &Share) -> Mount {
+    let access = if share.read_only { "ro" } else { "rw" };
+    let options = ["rbind", "rprivate", "nodev", access].map(String::from);
+    let mut mount = Mount::default();
+    mount.set_destination(PathBuf::from(&share.path));
+    mount.set_typ(Some("bind".into()));
+    mount.set_source(Some(share::source(number, share)));
+    mount.set_options(Some(options.to_vec()));
     mount
 }
 
@@ -321,7 +337,34 @@ mod tests {
 
     fn configuration(settings: &Settings) -> Spec {
         let process = process(&spec(&[]), Path::new("/"), &user(0), settings).unwrap();
-        container(Path::new("/root"), "box", settings, process, Pid::from_raw(7)).unwrap()
+        container(Path::new("/root"), "box", (settings, &[]), process, Pid::from_raw(7)).unwrap()
+    }
+
+    #[test]
+    fn what_is_mounted_deeper_comes_later() {
+        let share = |path: &str, directory: bool| Share {
+            path: path.into(),
+            read_only: !directory,
+            directory,
+            fill: false,
+        };
+        let settings = Settings {
+            tmpfs: vec![Tmpfs { path: "/a/b".into(), options: Vec::new() }],
+            ..Settings::default()
+        };
+        let all = mounts(&settings, &[share("/a/b/c", false), share("/a", true)]);
+        let own: Vec<_> = all.iter().skip(get_default_mounts().len()).collect();
+        let seen: Vec<_> = own
+            .iter()
+            .map(|mount| (mount.destination().to_str(), mount.source().as_deref()))
+            .map(|(to, from)| (to.unwrap(), from.unwrap().to_str().unwrap()))
+            .collect();
+        assert_eq!(
+            seen,
+            [("/a", "/run/vxn/shares/1"), ("/a/b", "tmpfs"), ("/a/b/c", "/run/vxn/shares/0/file"),]
+        );
+        assert_eq!(own[0].options().as_ref().unwrap()[3], "rw");
+        assert_eq!(own[2].options().as_ref().unwrap()[3], "ro");
     }
 
     fn libcontainer_json(spec: &Spec) -> String {

@@ -16,6 +16,7 @@ mod frame;
 mod limits;
 mod message;
 mod network;
+mod share;
 mod stream;
 mod window;
 
@@ -27,6 +28,7 @@ pub use message::{
     ToHost, VersionMismatch, WindowSize, Writable, negotiate,
 };
 pub use network::{HOSTS, Interface, Network};
+pub use share::{SHARE_MSIZE, SHARED_FILE, Share, share_channel};
 pub use stream::{ProcessId, StreamId, StreamKind, UnknownStream};
 pub use window::{ReceiveWindow, SendWindow, Violation};
 

@@ -8,7 +8,9 @@ use std::{fmt, time::Duration};
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
-use crate::{Container, MAX_DATA, MIN_VERSION, Network, ProcessId, StreamId, StreamKind, VERSION};
+use crate::{
+    Container, MAX_DATA, MIN_VERSION, Network, ProcessId, Share, StreamId, StreamKind, VERSION,
+};
 
 /// A control message of one direction, and what else travels that way.
 pub trait Message: Serialize + DeserializeOwned {
@@ -63,6 +65,8 @@ pub enum ToGuest {
     /// What the guest's network is to be from now on. Before `Start` it is there
     /// for the process; later it brings new interfaces, and new names of others.
     Network(Network),
+    /// What of the host the container has. Once, before the first `Start`.
+    Shares(Vec<Share>),
 }
 
 impl Message for ToGuest {

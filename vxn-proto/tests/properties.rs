@@ -7,8 +7,9 @@ use std::time::Duration;
 use proptest::{collection::vec, option, prelude::*};
 use vxn_proto::{
     Configure, Container, Entropy, ExitStatus, FileSystem, Frame, Interface, Limits, MAX_DATA,
-    Network, Privileges, ProcessId, ProcessSpec, ReceiveWindow, Root, SendWindow, StartFailure,
-    StreamId, StreamKind, Tmpfs, ToGuest, ToHost, Ulimit, WINDOW, WindowSize, Writable,
+    Network, Privileges, ProcessId, ProcessSpec, ReceiveWindow, Root, SendWindow, Share,
+    StartFailure, StreamId, StreamKind, Tmpfs, ToGuest, ToHost, Ulimit, WINDOW, WindowSize,
+    Writable,
 };
 
 fn process() -> impl Strategy<Value = ProcessId> {
@@ -97,6 +98,12 @@ fn network() -> impl Strategy<Value = ToGuest> {
     )
 }
 
+fn shares() -> impl Strategy<Value = ToGuest> {
+    let share = any::<(String, bool, bool, bool)>()
+        .prop_map(|(path, read_only, directory, fill)| Share { path, read_only, directory, fill });
+    vec(share, 0..3).prop_map(ToGuest::Shares)
+}
+
 fn spec() -> impl Strategy<Value = ProcessSpec> {
     (
         vec(bytes(), 0..5),
@@ -130,6 +137,7 @@ fn to_guest() -> impl Strategy<Value = ToGuest> {
         Just(ToGuest::PowerOff),
         stream(TO_HOST).prop_map(|stream| ToGuest::HangUp { stream }),
         network(),
+        shares(),
     ]
 }
 

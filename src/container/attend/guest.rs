@@ -101,6 +101,9 @@ impl Attendance<'_> {
             root: self.plan.guest_root(),
             container: self.plan.guest_settings(),
         })?;
+        if !self.shares.told().is_empty() {
+            self.session.shares(self.shares.told().to_vec())?;
+        }
         self.tell_network()?;
         let process = self.session.start(definition.process.spec(self.size))?;
         self.process = Some(process);

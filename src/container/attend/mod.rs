@@ -25,6 +25,7 @@ use super::desk::Desk;
 use super::network::Connection;
 use super::plan::Plan;
 use super::report::{ENGINE_FAILED, KILLED, Report};
+use super::shares::Shares;
 use super::streams::{Input, Mailbox, Output};
 use crate::guest::{Channel, Rest, Session};
 use crate::libxl::{Ctx, DomId};
@@ -47,6 +48,7 @@ pub struct Attendance<'a> {
     /// What the guest knows of the network.
     told: vxn_proto::Network,
     channel: Channel,
+    shares: &'a Shares,
     session: Session,
     console: ConsoleLog,
     mailbox: Mailbox,
@@ -81,7 +83,7 @@ impl<'a> Attendance<'a> {
         desk: &'a mut Desk,
         domid: DomId,
         connection: &'a Connection<'a>,
-        (channel, console): (Channel, ConsoleLog),
+        (channel, console, shares): (Channel, ConsoleLog, &'a Shares),
         size: Option<WindowSize>,
     ) -> io::Result<Attendance<'a>> {
         let mailbox = Mailbox::new()?;
@@ -102,6 +104,7 @@ impl<'a> Attendance<'a> {
             connection,
             told: vxn_proto::Network::default(),
             channel,
+            shares,
             session: Session::new(),
             console,
             mailbox,

@@ -19,6 +19,7 @@ use nix::{
 use vxn_init::{
     channel::{Channel, Transport},
     container::Container,
+    modules::Modules,
     network::Nics,
     session::{End, Session},
 };
@@ -68,15 +69,33 @@ pub fn run(stdin: OwnedFd, dir: &Path) -> End {
     let socket = UnixStream::from(stdin);
     socket.set_nonblocking(true).unwrap();
     let mut channel = Channel::new(Socket(socket));
-    let container = Container::new(
+    let mut container = Container::new(
         &dir.join("root"),
         &dir.join("state"),
         "box",
         serde_json::from_slice(&fs::read(dir.join(SETTINGS)).unwrap()).unwrap(),
     )
     .unwrap();
+    container.share(shares());
     channel.configured().unwrap();
-    Session::new(&mut channel, container, Nics::default()).unwrap().run().unwrap()
+    let mut modules = Modules::open().unwrap();
+    let session = Session::new(&mut channel, container, Nics::default(), &mut modules);
+    session.unwrap().run().unwrap()
+}
+
+/// What [`prepare`] has put where shares are mounted.
+fn shares() -> Vec<vxn_proto::Share> {
+    let share = |path: &str, read_only, directory| vxn_proto::Share {
+        path: path.into(),
+        read_only,
+        directory,
+        fill: false,
+    };
+    vec![
+        share("/shared/deep/er", false, true),
+        share("/shared", true, true),
+        share("/etc/one", false, false),
+    ]
 }
 
 /// Mounts what a container needs, in a mount namespace of our own. Kernel parameters
@@ -99,6 +118,12 @@ fn prepare(dir: &Path) -> io::Result<()> {
     )?;
     fs::write(root.join("etc/group"), "root:x:0:\nusers:x:100:\nvideo:x:44:app\n")?;
     fs::write(root.join("data"), "not a program")?;
+    mount(Some("tmpfs"), "/run", Some("tmpfs"), MsFlags::empty(), none)?;
+    fs::create_dir_all("/run/vxn/shares/0")?;
+    fs::create_dir_all("/run/vxn/shares/1/deep/er")?;
+    fs::create_dir_all("/run/vxn/shares/2")?;
+    fs::write("/run/vxn/shares/1/file", "read only")?;
+    fs::write("/run/vxn/shares/2/file", "one file")?;
     // Machines that still have version 1 mounted there as well are fine too.
     umount2("/sys/fs/cgroup", MntFlags::MNT_DETACH)?;
     mount(Some("cgroup2"), "/sys/fs/cgroup", Some("cgroup2"), MsFlags::empty(), none)?;

@@ -37,6 +37,7 @@ const TESTS: &[Test] = &[
     ("the_end_of_the_main_process_is_the_end_of_all", the_end_of_the_main_process_is_the_end),
     ("user_directory_and_environment_are_dockers", user_directory_and_environment_are_dockers),
     ("a_tmpfs_is_mounted_with_its_options", a_tmpfs_is_mounted_with_its_options),
+    ("shares_are_bound_in_their_order", shares_are_bound_in_their_order),
     ("orphans_are_reaped", orphans_are_reaped),
     ("a_host_that_hangs_up_ends_the_guest", a_host_that_hangs_up_ends_the_guest),
     ("limits_are_the_kernels", limits::limits_are_the_kernels),
@@ -278,6 +279,18 @@ fn a_tmpfs_is_mounted_with_its_options() {
     let line = text(&output.stdout);
     assert!(line.starts_with("tmpfs /scratch tmpfs rw,nosuid,nodev,noexec"), "{line}");
     assert!(line.contains("size=64k"), "{line}");
+}
+
+fn shares_are_bound_in_their_order() {
+    let script = "cat /shared/file /etc/one; echo; echo new >/shared/deep/er/x && cat /shared/deep/er/x; \
+        echo changed >/etc/one && cat /etc/one; echo x >/shared/file; \
+        grep -o ' /shared[^ ]* tmpfs [a-z]*\\|nodev' /proc/mounts | grep shared";
+    let output = Host::new().run(shell(script));
+    assert_eq!(
+        text(&output.stdout),
+        "read onlyone file\nnew\nchanged\n /shared tmpfs ro\n /shared/deep/er tmpfs rw\n"
+    );
+    assert!(text(&output.stderr).contains("Read-only file system"), "{}", text(&output.stderr));
 }
 
 fn orphans_are_reaped() {
