@@ -14,20 +14,22 @@ pub const HEADER: usize = 4 + 1 + 2;
 #[derive(Debug)]
 pub struct Connection {
     server: Server,
-    /// Bytes that have come and were not looked at yet.
+    /// Bytes that have come, of which so many at the front have been answered.
     pending: Vec<u8>,
+    answered: usize,
 }
 
 impl Connection {
     /// A conversation about `export`; the guest may have so many fids, each of
     /// which is a file descriptor of this process.
     pub fn new(export: Export, max_fids: usize) -> Connection {
-        Connection { server: Server::new(export, max_fids), pending: Vec::new() }
+        Connection { server: Server::new(export, max_fids), pending: Vec::new(), answered: 0 }
     }
 
     /// Takes bytes of the guest. They wait until [`Connection::answer`] takes them,
     /// so answer all that is there before the next bytes.
     pub fn feed(&mut self, bytes: &[u8]) {
+        self.pending.drain(..std::mem::take(&mut self.answered));
         self.pending.extend_from_slice(bytes);
     }
 
@@ -37,17 +39,18 @@ impl Connection {
     /// # Errors
     /// [`Error`]; there is nothing more to be understood then.
     pub fn answer(&mut self, out: &mut Vec<u8>) -> Result<bool, Error> {
-        let Some(&[a, b, c, d]) = self.pending.first_chunk() else { return Ok(false) };
+        let pending = &self.pending[self.answered..];
+        let Some(&[a, b, c, d]) = pending.first_chunk() else { return Ok(false) };
         let size = u32::from_le_bytes([a, b, c, d]) as usize;
         let limit = self.server.msize();
         if !(HEADER..=limit).contains(&size) {
             return Err(Error::Size { size, limit });
         }
-        if self.pending.len() < size {
+        if pending.len() < size {
             return Ok(false);
         }
-        let (kind, tag) = (self.pending[4], [self.pending[5], self.pending[6]]);
-        let request = decode(kind, &self.pending[HEADER..size])?;
+        let (kind, tag) = (pending[4], [pending[5], pending[6]]);
+        let request = decode(kind, &pending[HEADER..size])?;
         let start = begin(out, kind + 1, tag);
         if let Err(errno) = self.server.serve(request, out) {
             out.truncate(start);
@@ -56,7 +59,7 @@ impl Connection {
         }
         let length = (out.len() - start) as u32;
         out[start..start + 4].copy_from_slice(&length.to_le_bytes());
-        self.pending.drain(..size);
+        self.answered += size;
         Ok(true)
     }
 }

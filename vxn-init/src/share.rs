@@ -83,8 +83,14 @@ fn mount_9p(number: usize, dir: &Path) -> io::Result<()> {
          access=client,cache=mmap"
     );
     // The kernel keeps the socket; device nodes of the host are nothing here.
-    mount(Some("vxn"), dir, Some("9p"), MsFlags::MS_NODEV, Some(options.as_str()))?;
-    Ok(())
+    let mounted = mount(Some("vxn"), dir, Some("9p"), MsFlags::MS_NODEV, Some(options.as_str()));
+    mounted.map_err(|error| match error {
+        Errno::ENODEV => io::Error::other(
+            "the guest's kernel has no 9P: it needs CONFIG_9P_FS and CONFIG_NET_9P_FD, built in \
+             or as modules in the initramfs",
+        ),
+        error => error.into(),
+    })
 }
 
 /// The carrier's life.
