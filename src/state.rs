@@ -156,11 +156,16 @@ impl WorkDir {
             Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(()),
             other => other?,
         };
+        let ours = |path: &PathBuf| path.file_name().is_some_and(|n| starts_with(n, PREFIX));
+        let paths: Vec<_> = entries.map(|entry| Ok(entry?.path())).collect::<io::Result<_>>()?;
+        let mut found = paths.into_iter().filter(ours).peekable();
+        // Most commands find nothing, and need not write to the disk for that.
+        if found.peek().is_none() {
+            return Ok(());
+        }
         let _root = LockFile::exclusive(&root.join(LOCK_NAME))?;
-        for entry in entries {
-            let path = entry?.path();
-            let ours = path.file_name().is_some_and(|n| starts_with(n, PREFIX));
-            if ours && Lock::try_exclusive(&path.join(LOCK_NAME)).is_ok_and(|l| l.is_some()) {
+        for path in found {
+            if Lock::try_exclusive(&path.join(LOCK_NAME)).is_ok_and(|l| l.is_some()) {
                 salvage(&path);
                 fs::remove_dir_all(&path)?;
             }

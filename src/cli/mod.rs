@@ -62,11 +62,16 @@ struct Cli {
     command: Command,
 }
 
+/// The verbs. What a verb takes is put together when it is the one that is said: all
+/// of them would be half of what a command takes to start. So their descriptions are here.
 #[derive(Debug, Subcommand)]
+#[command(defer = true)]
 enum Command {
     /// Run a command in a new container, which is a DomU of its own.
     Run(Box<run::RunArgs>),
+    /// Create a container without starting it, and print its id.
     Create(Box<create::CreateArgs>),
+    /// Start containers that have ended, or have not run yet.
     Start(start::StartArgs),
     /// Stop containers: their stop signal first, the kill when that does not do.
     Stop(stop::StopArgs),
@@ -80,22 +85,35 @@ enum Command {
     Unpause(engine::Names),
     /// Wait for containers to end, and print their exit codes.
     Wait(engine::Names),
+    /// Remove containers and all that they have written.
     Rm(rm::RmArgs),
+    /// Give a container another name, and its DomU.
     Rename(rm::RenameArgs),
+    /// Change the limits of containers, whether they run or not.
     Update(update::UpdateArgs),
+    /// List containers.
     Ps(ps::PsArgs),
+    /// List the published ports of a container that runs.
     Port(port::PortArgs),
+    /// Show all there is to know of containers and images, as JSON.
     Inspect(inspect::InspectArgs),
+    /// Show what a container has said, also when it has ended.
     Logs(logs::LogsArgs),
+    /// Run another command in a container that runs.
     Exec(exec::ExecArgs),
+    /// Stay with a container that runs: its output, its stdin, its exit code.
     Attach(exec::AttachArgs),
     /// Drive domains directly, as xl does.
     Domain(domain::DomainArgs),
     /// Manage the networks that containers are on.
     Network(network::NetworkArgs),
+    /// Manage volumes.
     Volume(volume::VolumeArgs),
+    /// DomUs that speak vcontainer's console protocol, for vrunner.sh and scripts.
     Backend(backend::BackendArgs),
+    /// Say what this host lacks to run containers as Xen DomUs, and how to get it.
     Check(check::CheckArgs),
+    /// Show versions, the host, and the settings with where each came from.
     Info(info::InfoArgs),
     #[command(flatten)]
     Image(image::Verb),
@@ -215,4 +233,21 @@ fn log_to_stderr(verbose: u8) {
     let filter = EnvFilter::try_from_env("VXN_LOG").unwrap_or_else(|_| EnvFilter::new(default));
     let stderr = tracing_subscriber::fmt().with_writer(std::io::stderr).with_env_filter(filter);
     stderr.with_target(false).init();
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_sound_and_every_verb_is_described() {
+        Cli::command().debug_assert();
+        let listed = Cli::command();
+        for verb in listed.get_subcommands().filter(|verb| !verb.is_hide_set()) {
+            assert!(verb.get_about().is_some(), "{}", verb.get_name());
+            assert!(verb.get_arguments().next().is_none(), "{} is put together", verb.get_name());
+        }
+    }
 }

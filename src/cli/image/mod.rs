@@ -33,6 +33,7 @@ pub use pull::{PullFlags, obtain};
 
 /// The verbs that stand by themselves.
 #[derive(Debug, Subcommand)]
+#[command(defer = true)]
 pub enum Verb {
     #[command(flatten)]
     Shared(Shared),
@@ -56,6 +57,7 @@ pub enum Verb {
 
 /// The verbs that also follow `vxn image`.
 #[derive(Debug, Subcommand)]
+#[command(defer = true)]
 pub enum Shared {
     /// Fetch an image and make its root disk.
     Pull(pull::PullArgs),
