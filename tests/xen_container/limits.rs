@@ -95,7 +95,10 @@ fn a_container_is_updated_while_it_runs_and_after() {
 #[test]
 fn a_guest_without_memory_kills_and_tells() {
     let Some(host) = host() else { return };
-    host.start("hungry", [], "exec tail /dev/zero");
+    // Small pieces, so that no request for memory is refused as a whole.
+    let eat = "exec awk 'BEGIN { s = \"x\"; while (length(s) < 1000000) s = s s; \
+               for (;;) a[i++] = s i }'";
+    host.start("hungry", [], eat);
     assert_eq!(host.ok(["wait", "hungry"]), "137");
     assert_eq!(host.field("hungry", "{{.State.ExitCode}} {{.State.OOMKilled}}"), "137 true");
     host.clean(["hungry"]);

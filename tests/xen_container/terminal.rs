@@ -16,8 +16,10 @@ fn a_shell_in_a_terminal_is_one() {
     // Line editing, Ctrl-C on what runs, Ctrl-Z and fg.
     pty.send("echo rigth\x7f\x7fht\r").unwrap();
     pty.expect("\nright").unwrap();
-    pty.send("sleep 1000\r").unwrap();
-    pty.expect("sleep 1000").unwrap();
+    // What is typed while the shell still edits the line is no signal: wait for a
+    // word that is not the echo.
+    pty.send("echo a''sleep; sleep 1000\r").unwrap();
+    pty.expect("\nasleep").unwrap();
     pty.send("\x03").unwrap();
     pty.expect("^C").unwrap();
     pty.send("echo back $?\r").unwrap();
