@@ -8,7 +8,7 @@ mod process;
 mod signals;
 mod streams;
 
-use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::{OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::Duration;
 
 use testbed::{Command, Dom0, HostState};
@@ -50,7 +50,8 @@ fn alone() -> Option<Alone<'static>> {
     let dom0 = testbed::shared()?;
     let _others = HOST.write().unwrap_or_else(PoisonError::into_inner);
     // The image's root disk and the unpacked kernel are made once and stay.
-    vxn(dom0, ["--rm", BUSYBOX, "true"]).run().unwrap().success().unwrap();
+    static WARM: OnceLock<()> = OnceLock::new();
+    WARM.get_or_init(|| drop(vxn(dom0, [BUSYBOX, "true"]).run().unwrap().success().unwrap()));
     Some(Alone { dom0, before: HostState::of(dom0).unwrap(), _others })
 }
 
