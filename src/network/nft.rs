@@ -8,9 +8,14 @@ use crate::tool::{self, NFT};
 
 /// What nft says when the kernel has no nf_tables, or lacks a kind of expression
 /// that the ruleset uses. Nothing in our rulesets refers to what is not in them,
-/// so "no such file" can mean nothing else.
-const LACKING: [&str; 3] =
-    ["Protocol not supported", "Operation not supported", "No such file or directory"];
+/// so "no such file" can mean nothing else; nft fills its cache before it hands
+/// anything over, which fails when there is nobody to ask.
+const LACKING: [&str; 4] = [
+    "Protocol not supported",
+    "Operation not supported",
+    "No such file or directory",
+    "cache initialization failed",
+];
 
 /// Has the kernel take the whole ruleset, or nothing of it.
 pub(super) fn apply(ruleset: &str) -> Result<()> {
