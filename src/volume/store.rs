@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use super::error::at;
 use super::{Error, Name, Volume};
-use crate::state::{Lock, WorkDir, write_atomic};
+use crate::state::{LockFile, WorkDir, write_atomic};
 
 /// All volumes of this host.
 #[derive(Debug, Clone)]
@@ -124,11 +124,11 @@ impl Volumes {
         synced.map_err(at(&self.volumes))
     }
 
-    fn lock(&self) -> Result<Lock, Error> {
+    fn lock(&self) -> Result<LockFile, Error> {
         let made = DirBuilder::new().recursive(true).mode(0o700).create(&self.volumes);
         made.map_err(at(&self.volumes))?;
         let path = self.volumes.join(LOCK);
-        Lock::exclusive(&path).map_err(at(&path))
+        LockFile::exclusive(&path).map_err(at(&path))
     }
 }
 

@@ -58,7 +58,7 @@ fn the_terminal_is_put_back() {
     let Some(host) = host() else { return };
     // `stty -g` before and after, in one terminal, the container killed between.
     let script = format!(
-        "before=$(stty -g); vxn run -it --rm -m 160M --name lost {BUSYBOX} sh -c 'echo up; sleep 1000'; \
+        "before=$(stty -g); vxn run -it --rm -m 160M --type pv --name lost {BUSYBOX} sh -c 'echo up; sleep 1000'; \
          code=$?; [ \"$(stty -g)\" = \"$before\" ] && echo restored $code"
     );
     let pty = host.dom0.command(["sh", "-c", &script]).timeout(PATIENCE).spawn_pty().unwrap();
