@@ -125,9 +125,16 @@ impl Containers {
         self.write(&made, definition)?;
         let _lock = self.lock()?;
         self.claim(&definition.name, &definition.id)?;
-        volumes::make(&self.root, definition)?;
         let home = self.home(&definition.id);
         fs::rename(&made, &home).map_err(at(&home))?;
+        // After the container: whoever is killed here leaves no volume that nobody has.
+        if let Err(e) = volumes::make(&self.root, definition) {
+            fs::rename(&home, &made).map_err(at(&made))?;
+            if let Err(e) = volumes::remove_anonymous(&self.root, definition) {
+                tracing::warn!("cannot remove the container's volumes: {e}");
+            }
+            return Err(e);
+        }
         if definition.remove {
             return Ok(());
         }

@@ -87,6 +87,23 @@ mod tests {
     }
 
     #[test]
+    fn a_container_whose_volumes_cannot_be_made_leaves_nothing() {
+        let root = tempfile::tempdir().unwrap();
+        let store = Containers::new(root.path());
+        let mut made = definition("web");
+        made.mounts = vec![mount("own", true), mount("named", false)];
+        // No file can be made in the place of the second one.
+        let blocker = root.path().join("volumes/named");
+        std::fs::create_dir_all(blocker.parent().unwrap()).unwrap();
+        std::fs::write(&blocker, "").unwrap();
+        store.add(&made).unwrap_err();
+        assert_eq!(store.ids().unwrap(), []);
+        assert!(!root.path().join("volumes/own").exists());
+        std::fs::remove_file(&blocker).unwrap();
+        store.add(&made).unwrap();
+    }
+
+    #[test]
     fn a_definition_of_before_has_no_mounts() {
         let mut json = serde_json::to_value(definition("old")).unwrap();
         json.as_object_mut().unwrap().remove("mounts");
