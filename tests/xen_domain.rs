@@ -204,9 +204,10 @@ fn a_guest_that_reboots_comes_back_with_its_disks() {
     let first = host.ok("vxn domain create --json /root/again.cfg | grep -o '\"domid\":[0-9]*'");
     host.ok(&format!(
         "for i in $(seq 600); do d=$(xl domid again 2>&-) && [ \"\\\"domid\\\":$d\" != '{first}' ] \
-         && exit 0; sleep 0.2; done; exit 1"
+         && exit 0; sleep 0.02; done; exit 1"
     ));
-    // It goes on rebooting: what ends it is that somebody destroys it while it runs.
+    // The first of these comes while libxl still makes it. It goes on rebooting: what
+    // ends it is that somebody destroys it while it runs.
     host.ok("until vxn domain destroy again 2>&- && sleep 1 && ! xl domid again; do :; done");
     host.wait_gone("again");
     host.leaves_nothing();

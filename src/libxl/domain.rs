@@ -111,12 +111,21 @@ impl Ctx {
     fn destroy_half_built(&self, domid: DomId, uuid: Uuid) {
         let result = match self.info(domid) {
             Ok(Some(info)) if info.uuid == uuid => self.destroy(domid),
-            Ok(_) => Ok(()),
+            Ok(Some(_)) => Ok(()),
+            Ok(None) => self.forget(domid, uuid),
             Err(e) => Err(e),
         };
         if let Err(e) = result {
             tracing::warn!("domain {domid} is left over from a failed creation: {e}");
         }
+    }
+
+    /// Removes what libxl wrote about a domain after somebody else had destroyed it.
+    fn forget(&self, domid: DomId, uuid: Uuid) -> Result<()> {
+        for path in [paths::domain(domid.0), paths::libxl(domid.0), paths::vm(uuid)] {
+            self.store.remove(&path)?;
+        }
+        Ok(())
     }
 
     /// Lets a domain run (`libxl_domain_unpause`).

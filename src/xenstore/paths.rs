@@ -1,6 +1,8 @@
 //! Every xenstore path that vxn touches, and who writes there. Paths are those of
 //! `docs/misc/xenstore-paths.pandoc` of Xen unless they are vxn's own.
 
+use std::fmt::Display;
+
 /// The home of a domain. The toolstack owns it, the domain can read it.
 pub fn domain(domid: u32) -> String {
     format!("/local/domain/{domid}")
@@ -19,6 +21,16 @@ pub fn console_tty(domid: u32) -> String {
 /// Where a toolstack asks a domain's kernel to power off or reboot.
 pub fn shutdown(domid: u32) -> String {
     format!("/local/domain/{domid}/control/shutdown")
+}
+
+/// What libxl keeps about a domain for itself.
+pub fn libxl(domid: u32) -> String {
+    format!("/libxl/{domid}")
+}
+
+/// What libxl keeps about a domain by its UUID.
+pub fn vm(uuid: impl Display) -> String {
+    format!("/vm/{uuid}")
 }
 
 /// What libxl knows a domain as: `pv`, `pvh` or `hvm`.

@@ -5,6 +5,7 @@ pub(super) mod console;
 mod create;
 mod list;
 mod monitor;
+mod name;
 mod plan;
 
 use std::process::ExitCode;
@@ -97,7 +98,12 @@ pub fn run(args: DomainArgs, settings: &Settings) -> Result<ExitCode> {
         Verb::List { domains, json } => list(&domains, json)?,
         Verb::Create(args) => return create::run(&args, settings),
         Verb::Monitor => monitor::run()?,
-        Verb::Destroy(these) => each(&these, Ctx::destroy)?,
+        Verb::Destroy(Domains { domains }) => {
+            let ctx = Ctx::open()?;
+            domains
+                .iter()
+                .try_for_each(|wanted| name::destroy(&ctx, &settings.run.value, wanted))?;
+        }
         Verb::Pause(these) => each(&these, Ctx::pause)?,
         Verb::Unpause(these) => each(&these, Ctx::unpause)?,
         Verb::Shutdown { domains, wait } => shutdown(&domains, wait)?,

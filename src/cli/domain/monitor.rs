@@ -6,18 +6,18 @@
 //! not survive a fork). The order comes on stdin, the report goes to stdout, and
 //! then both are closed; stderr is a log file.
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::{self, Write};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 use nix::unistd::{chdir, dup2_stdin, dup2_stdout, setsid};
 use serde::{Deserialize, Serialize};
 
+use super::name;
 use crate::cli::domain_config::OnEnd;
 use crate::cli::failure::Failure;
 use crate::libxl::{Ctx, DeathWatch, DomId, DomainConfig, EventKind, ShutdownReason, Uuid};
-use crate::state::LockFile;
 
 /// What to make, and what to do when it ends.
 #[derive(Debug, Serialize, Deserialize)]
@@ -115,7 +115,7 @@ struct Running {
 fn start(ctx: &Ctx, Order { config, run, .. }: &Order, paused: bool) -> Result<Running> {
     ctx.check_memory(config)?;
     let domid = {
-        let _name = lock_name(run, &config.name)?;
+        let _name = name::lock(run, &config.name)?;
         ctx.create_paused(config)?
     };
     let go = || {
@@ -129,15 +129,6 @@ fn start(ctx: &Ctx, Order { config, run, .. }: &Order, paused: bool) -> Result<R
         ctx.destroy(domid)?;
         Err(e)
     })
-}
-
-/// libxl checks whether a name is taken, and then takes it: two at once could both
-/// get it.
-fn lock_name(run: &Path, name: &str) -> Result<LockFile> {
-    let path = run.join(format!("domain-{name}.lock"));
-    fs::create_dir_all(run)
-        .and_then(|()| LockFile::exclusive(&path))
-        .with_context(|| format!("cannot lock {}", path.display()))
 }
 
 /// Waits for the end of the domain, and says what is to be done then; nothing if
