@@ -1,7 +1,20 @@
-//! Whether the kernel had to kill for want of memory. The guest runs nothing but
-//! the container, so whoever was killed was one of its processes.
+//! When memory runs out. The guest runs nothing but the container, so whoever the
+//! kernel kills is one of its processes.
 
-use std::fs;
+use std::{fs, path::Path};
+
+/// A working set that was used within this time is kept, or the kernel kills.
+const WORKING_SET_MS: &str = "1000";
+
+/// Has the kernel kill in time (multi-generational LRU, Linux 6.1 and later). A guest
+/// has no swap: one whose memory is full of data evicts the very programs that run,
+/// and reads them from the disk again and again, for minutes.
+pub fn kill_rather_than_thrash() {
+    for (file, value) in [("enabled", "y"), ("min_ttl_ms", WORKING_SET_MS)] {
+        // Where the kernel has no such thing, it kills later.
+        let _ = fs::write(Path::new("/sys/kernel/mm/lru_gen").join(file), value);
+    }
+}
 
 /// What the kernel had counted when the container came to be.
 #[derive(Debug)]
