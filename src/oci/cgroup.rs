@@ -1,12 +1,20 @@
 //! The control group on the host of the process that stands for a container: callers read
 //! there what it takes, and put limits there. The container's own limits are the DomU's.
 
-use std::fs;
+use std::fs::{self, File};
 use std::io;
+use std::os::fd::AsFd;
 use std::path::{Component, Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 /// Where Linux's one hierarchy is mounted.
 const ROOT: &str = "/sys/fs/cgroup";
+
+/// How long whoever is in a group may take to leave it.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// The directory of `path`, the configuration's `linux.cgroupsPath`, if there is the one
 /// hierarchy and it is a path: systemd's `slice:prefix:name` is for systemd to make.
@@ -34,16 +42,43 @@ pub fn enter(dir: &Path, pid: u32) -> io::Result<()> {
     fs::write(dir.join("cgroup.procs"), pid.to_string())
 }
 
-/// Removes `dir`; one that is gone, or that somebody else is in, is left as it is.
+/// Removes `dir`, once nobody is in it: who stood for the container is on its way out.
+/// What somebody else has put there is left to them after five seconds.
 ///
 /// # Errors
 /// The kernel's.
 pub fn remove(dir: &Path) -> io::Result<()> {
-    match fs::remove_dir(dir) {
-        Err(e) if matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::ResourceBusy) => {
-            Ok(())
+    let until = Instant::now() + PATIENCE;
+    loop {
+        let Some(events) = watch(dir)? else { return Ok(()) };
+        match fs::remove_dir(dir) {
+            Err(e) if e.kind() == io::ErrorKind::ResourceBusy => {}
+            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(()),
+            removed => return removed,
         }
-        removed => removed,
+        let left = until.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            tracing::warn!("{} is not empty, and is left", dir.display());
+            return Ok(());
+        }
+        let timeout = PollTimeout::try_from(left).unwrap_or(PollTimeout::ZERO);
+        match poll(&mut [PollFd::new(events.as_fd(), PollFlags::POLLPRI)], timeout) {
+            Ok(_) | Err(Errno::EINTR) => {}
+            Err(e) => return Err(e.into()),
+        }
+    }
+}
+
+/// What tells of everybody's leaving: having been read, it has a word of each change. None
+/// if there is no such group.
+fn watch(dir: &Path) -> io::Result<Option<File>> {
+    match File::open(dir.join("cgroup.events")) {
+        Ok(mut events) => {
+            io::read_to_string(&mut events)?;
+            Ok(Some(events))
+        }
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(e) => Err(e),
     }
 }
 

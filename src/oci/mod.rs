@@ -23,8 +23,9 @@ use std::path::{Path, PathBuf};
 
 pub use error::{Error, Result};
 
+use crate::container::journal::{self, Journal};
 use crate::container::reap;
-use crate::container::store::{self, Containers};
+use crate::container::store::Containers;
 
 /// The version of the runtime specification that is kept to.
 pub const SPEC_VERSION: &str = "1.0.2";
@@ -35,8 +36,8 @@ pub fn store(root: &Path) -> PathBuf {
     root.join("oci")
 }
 
-/// Removes what killed commands have left of such containers, and once after each boot
-/// all of them: their callers' own state is gone with the boot.
+/// Removes what killed commands, or a boot, have left of such containers: they go with
+/// their monitors, and `reap` has ended those whose monitors are dead.
 ///
 /// # Errors
 /// The store cannot be written.
@@ -45,14 +46,44 @@ pub fn clear_up(root: &Path, run: &Path) -> std::result::Result<(), reap::Error>
     if !root.exists() {
         return Ok(());
     }
-    let mark = run.join("oci-booted");
-    if !mark.exists() {
-        remove_all(&Containers::new(&root))?;
-        std::fs::write(&mark, "")?;
+    let store = Containers::new(&root);
+    for id in store.ids()? {
+        if run.join("containers").join(id.as_str()).exists() {
+            continue;
+        }
+        match Journal::open(run)?.take(&id) {
+            Ok(entry) => {
+                store.remove(&id)?;
+                entry.remove()?;
+            }
+            // Its monitor has come meanwhile.
+            Err(journal::Error::Busy(_)) => {}
+            Err(e) => return Err(e.into()),
+        }
     }
     reap::leftovers(&root)
 }
 
-fn remove_all(store: &Containers) -> std::result::Result<(), store::Error> {
-    store.ids()?.iter().try_for_each(|id| store.remove(id))
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::container::ContainerId;
+
+    #[test]
+    fn containers_without_a_monitor_are_removed_and_others_stay() {
+        let dir = tempfile::tempdir().unwrap();
+        let (root, run) = (dir.path().join("lib"), dir.path().join("run"));
+        clear_up(&root, &run).unwrap();
+        let homes = store(&root).join("containers");
+        let [alive, dead] = [(); 2].map(|()| ContainerId::random().unwrap());
+        for id in [&alive, &dead] {
+            std::fs::create_dir_all(homes.join(id.as_str())).unwrap();
+        }
+        let held = Journal::open(&run).unwrap().take(&alive).unwrap();
+        clear_up(&root, &run).unwrap();
+        assert!(homes.join(alive.as_str()).exists() && !homes.join(dead.as_str()).exists());
+        held.remove().unwrap();
+        clear_up(&root, &run).unwrap();
+        assert!(!homes.join(alive.as_str()).exists());
+    }
 }

@@ -30,8 +30,11 @@ fn a_container_that_was_never_started_is_killed_or_deleted() {
     host.ok(&format!("pid=$(cat {dir}/pid); while [ -d /proc/$pid ]; do sleep 0.1; done"));
     host.fails(1, "has stopped", &format!("{RUNTIME} start one"));
     host.ok(&format!("{RUNTIME} delete one"));
+    host.ok(&format!(
+        "sed -i 's|\"linux\": {{|&\"cgroupsPath\": \"/waiting\",|' {dir}/config.json"
+    ));
     create("two");
-    host.ok(&format!("{RUNTIME} delete two"));
+    host.ok(&format!("{RUNTIME} delete two && [ ! -e /sys/fs/cgroup/waiting ]"));
     create("three");
     // The same id below another root is another container.
     host.ok(&format!(
