@@ -10,6 +10,7 @@ pub mod image;
 pub mod kernel;
 pub mod libxl;
 pub mod network;
+pub mod oci;
 pub mod share;
 pub mod state;
 pub mod tool;

@@ -6,6 +6,7 @@ mod sys;
 use std::collections::VecDeque;
 use std::ffi::OsString;
 use std::io::{self, Read};
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
 use std::thread::JoinHandle;
@@ -23,6 +24,8 @@ pub const MKE2FS: Tool = Tool { name: "mke2fs", package: "e2fsprogs" };
 pub const NFT: Tool = Tool { name: "nft", package: "nftables" };
 /// Unpacks a squashfs image.
 pub const UNSQUASHFS: Tool = Tool { name: "unsquashfs", package: "squashfs-tools" };
+/// Makes a squashfs image of a directory.
+pub const MKSQUASHFS: Tool = Tool { name: "mksquashfs", package: "squashfs-tools" };
 /// Asks web servers.
 pub const CURL: Tool = Tool { name: "curl", package: "curl" };
 
@@ -118,9 +121,11 @@ pub fn command(program: &Path) -> Command {
     Command::new(program)
 }
 
-/// This program again, with no arguments yet.
+/// This program again, under its own name, with no arguments yet.
 pub fn this_program() -> io::Result<Command> {
-    Ok(command(&std::env::current_exe()?))
+    let mut command = command(&std::env::current_exe()?);
+    command.arg0("vxn");
+    Ok(command)
 }
 
 /// A tool at work. Dropping it kills and reaps it.

@@ -30,6 +30,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
         "vcontainer",
         &["config", "container", "image", "libxl", "network", "state", "tool", "xenstore"],
     ),
+    ("oci", &["config", "container", "image", "state", "tool"]),
     (
         "cli",
         &[
@@ -40,6 +41,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "kernel",
             "libxl",
             "network",
+            "oci",
             "state",
             "tool",
             "vcontainer",

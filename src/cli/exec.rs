@@ -109,6 +109,8 @@ fn spec(args: ExecArgs, definition: &Definition, stdin: bool) -> anyhow::Result<
         user: args.user.unwrap_or(own.user),
         tty: args.tty.then(|| terminal::size().unwrap_or(DEFAULT_SIZE)),
         stdin,
+        groups: None,
+        umask: own.umask,
     })
 }
 
@@ -128,7 +130,7 @@ pub fn attach(args: AttachArgs, settings: &Settings) -> anyhow::Result<ExitCode>
 }
 
 /// Carries the streams of a process until it ends or is left.
-fn talk(
+pub fn talk(
     connection: Connection,
     tty: bool,
     stdin: bool,

@@ -15,13 +15,23 @@ pub struct Failure {
 }
 
 impl Failure {
+    /// What failed, in one line.
+    pub fn error(&self) -> &str {
+        &self.error
+    }
+
     /// Writes the failure to stderr and gives the exit code back.
     pub fn print(&self, code: u8) -> ExitCode {
+        self.print_after("vxn: ", code)
+    }
+
+    /// The same, with another word in front: whoever calls a runtime puts its own.
+    pub fn print_after(&self, prefix: &str, code: u8) -> ExitCode {
         if !self.console.is_empty() {
             eprintln!("The DomU's last words:");
             self.console.iter().for_each(|line| eprintln!("  {line}"));
         }
-        eprintln!("vxn: {}", self.error);
+        eprintln!("{prefix}{}", self.error);
         if let Some(hint) = &self.hint {
             eprintln!("hint: {hint}");
         }

@@ -25,6 +25,7 @@ mod mount_flags;
 mod mounts;
 mod network;
 mod network_flags;
+mod oci;
 mod port;
 mod prepare;
 mod privileges;
@@ -111,6 +112,8 @@ enum Command {
     Volume(volume::VolumeArgs),
     /// DomUs that speak vcontainer's console protocol, for vrunner.sh and scripts.
     Backend(backend::BackendArgs),
+    /// Be an OCI runtime, as runc is: for podman, containerd and docker.
+    Oci(oci::OciArgs),
     /// Say what this host lacks to run containers as Xen DomUs, and how to get it.
     Check(check::CheckArgs),
     /// Show versions, the host, and the settings with where each came from.
@@ -137,7 +140,11 @@ impl Command {
 
 /// Runs the command line of this process.
 pub fn main() -> ExitCode {
-    let (args, hint) = alias::rewrite(std::env::args_os().collect());
+    let args: Vec<_> = std::env::args_os().collect();
+    if oci::is_asked_for(&args) {
+        return oci::main(args);
+    }
+    let (args, hint) = alias::rewrite(args);
     if let Some(hint) = hint {
         eprintln!("hint: {hint}");
     }
@@ -185,6 +192,7 @@ fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
         Command::Network(args) => network::run(args, &settings),
         Command::Volume(args) => volume::run(args, &settings),
         Command::Backend(args) => backend::run(args, &settings),
+        Command::Oci(args) => Ok(oci::run(args, &settings)),
         Command::Check(args) => check::run(&args, &settings),
         Command::Info(args) => info::run(&args, &settings),
         Command::Image(verb) => image::run(verb, &settings),
@@ -204,7 +212,8 @@ fn clear_up(settings: &Settings) {
     let cleared = reap::abandoned(run)
         .and_then(|_| reap::abandoned(&vcontainer::journal(run)))
         .and_then(|_| reap::after_boot(root, run))
-        .and_then(|()| reap::leftovers(root));
+        .and_then(|()| reap::leftovers(root))
+        .and_then(|()| crate::oci::clear_up(root, run));
     if let Err(e) = cleared {
         tracing::warn!("cannot remove what a killed vxn left: {e}");
     }

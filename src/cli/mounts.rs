@@ -27,7 +27,8 @@ pub fn mounts(
         match wanted {
             Wanted::Tmpfs(wanted) => tmpfs.push(wanted),
             Wanted::Shared { source, destination, read_only } => {
-                mounts.push(Mount { source: source_of(source)?, destination, read_only });
+                let (source, options) = (source_of(source)?, Vec::new());
+                mounts.push(Mount { source, destination, read_only, options });
             }
         }
     }
@@ -47,7 +48,8 @@ pub fn mounts(
         // The image's word, which may be anything.
         let Ok(destination) = mount_flags::destination(path) else { continue };
         if taken.insert(destination.clone()) {
-            mounts.push(Mount { source: anonymous(true)?, destination, read_only: false });
+            let (source, options) = (anonymous(true)?, Vec::new());
+            mounts.push(Mount { source, destination, read_only: false, options });
         }
     }
     Ok(mounts)

@@ -70,6 +70,22 @@ impl Cpus {
         Cpus(u64::from(cpus) * Cpus::ONE)
     }
 
+    /// A quota of each period, both in microseconds.
+    ///
+    /// # Errors
+    /// It is less than a hundredth of a CPU, or more than any DomU has.
+    pub fn of_quota(quota: u64, period: u64) -> Result<Cpus, String> {
+        let nano = u128::from(quota) * u128::from(Cpus::ONE) / u128::from(period.max(1));
+        Cpus::in_range(u64::try_from(nano).unwrap_or(u64::MAX))
+    }
+
+    fn in_range(nano: u64) -> Result<Cpus, String> {
+        if !(Cpus::ONE / 100..=Cpus::whole(MAX_VCPUS).0).contains(&nano) {
+            return Err(format!("range of CPUs is from 0.01 to {MAX_VCPUS}"));
+        }
+        Ok(Cpus(nano))
+    }
+
     /// In billionths, docker's `NanoCpus`.
     pub fn nano(self) -> u64 {
         self.0
@@ -106,10 +122,7 @@ impl FromStr for Cpus {
             return Err("value is too precise".to_owned());
         }
         let nano: u64 = format!("{whole}{fraction:0<9}").parse().map_err(|_| bad())?;
-        if !(Cpus::ONE / 100..=Cpus::whole(MAX_VCPUS).0).contains(&nano) {
-            return Err(format!("range of CPUs is from 0.01 to {MAX_VCPUS}"));
-        }
-        Ok(Cpus(nano))
+        Cpus::in_range(nano)
     }
 }
 

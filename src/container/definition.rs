@@ -133,6 +133,12 @@ pub struct Process {
     pub tty: bool,
     /// Its stdin is open.
     pub stdin: bool,
+    /// Its supplementary groups, when they are not for the image to say.
+    #[serde(default)]
+    pub groups: Option<Vec<u32>>,
+    /// Its umask, when it is not 022.
+    #[serde(default)]
+    pub umask: Option<u32>,
 }
 
 impl Process {
@@ -146,6 +152,8 @@ impl Process {
             user: self.user.clone(),
             tty: self.tty.then(|| size.unwrap_or(DEFAULT_SIZE)),
             stdin: self.stdin,
+            groups: self.groups.clone(),
+            umask: self.umask,
         }
     }
 }
@@ -160,6 +168,8 @@ impl From<ProcessSpec> for Process {
             user: spec.user,
             tty: spec.tty.is_some(),
             stdin: spec.stdin,
+            groups: spec.groups,
+            umask: spec.umask,
         }
     }
 }
@@ -216,6 +226,8 @@ pub(crate) mod tests {
             user: String::new(),
             tty: None,
             stdin: false,
+            groups: None,
+            umask: None,
         };
         let id = ContainerId::random().unwrap();
         Definition {

@@ -23,6 +23,8 @@ pub struct Desk {
     pub front: Option<ClientId>,
     /// The monitor has the user's own stdin, stdout and stderr.
     pub inherited: bool,
+    /// The monitor stands for the process: its signals are the process's.
+    pub held: bool,
     /// Who watches the main process, and whether with stdin.
     pub watchers: BTreeMap<ClientId, bool>,
     /// Signals to the monitor itself.
@@ -45,9 +47,9 @@ impl Desk {
         let monitor = std::process::id();
         let phase = Phase::Starting;
         let live = Live { phase, started: None, domid: None, monitor, restarts: 0 };
-        let (front, inherited, by_user) = (None, false, false);
+        let (front, inherited, held, by_user) = (None, false, false, false);
         let watchers = BTreeMap::new();
-        Desk { clients, front, inherited, watchers, signals, by_user, log, live, directory }
+        Desk { clients, front, inherited, held, watchers, signals, by_user, log, live, directory }
     }
 
     /// What the world is told.

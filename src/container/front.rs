@@ -28,7 +28,7 @@ pub fn run(order: &Order, keys: Option<DetachKeys>) -> io::Result<Outcome> {
     let carried = matches!(order.attach, Attach::Carried { .. });
     let signals = signal_fd(if carried { &[Signal::SIGWINCH] } else { &[] })?;
     let (mut link, theirs) = UnixStream::pair()?;
-    let mut monitor = spawn(order, OwnedFd::from(theirs))?;
+    let mut monitor = spawn(OwnedFd::from(theirs), standard_streams(order), None)?;
     if let Err(e) = report::send(&mut link, order) {
         tracing::debug!("the monitor did not take its order: {e}");
     }
@@ -56,23 +56,31 @@ pub fn run(order: &Order, keys: Option<DetachKeys>) -> io::Result<Outcome> {
     }
 }
 
+/// The standard streams of the monitor of `order`.
+fn standard_streams(order: &Order) -> [Stdio; 3] {
+    if order.attach != Attach::Inherited {
+        return [Stdio::null(), Stdio::null(), Stdio::null()];
+    }
+    let stdin = order.plan.definition.process.stdin;
+    let stdin = if stdin { Stdio::inherit() } else { Stdio::null() };
+    [stdin, Stdio::inherit(), Stdio::inherit()]
+}
+
 /// Starts this binary again as `vxn monitor`, with one socket besides the three
 /// standard streams.
-fn spawn(order: &Order, theirs: OwnedFd) -> io::Result<Child> {
+/// `log` is what it says of itself on stderr, in the words of `VXN_LOG`.
+pub(super) fn spawn(theirs: OwnedFd, streams: [Stdio; 3], log: Option<&str>) -> io::Result<Child> {
     fcntl(&theirs, FcntlArg::F_SETFD(FdFlag::empty()))?;
     let mut monitor = tool::this_program()?;
     monitor.args(["monitor", "--link", &theirs.as_raw_fd().to_string()]);
-    let inherited = order.attach == Attach::Inherited;
-    let stdin = inherited && order.plan.definition.process.stdin;
-    monitor.stdin(if stdin { Stdio::inherit() } else { Stdio::null() });
-    if !inherited {
-        monitor.stdout(Stdio::null()).stderr(Stdio::null());
-    }
+    monitor.envs(log.map(|log| ("VXN_LOG", log)));
+    let [stdin, stdout, stderr] = streams;
+    monitor.stdin(stdin).stdout(stdout).stderr(stderr);
     monitor.spawn()
 }
 
 /// The monitor ended without a word: what it had made is removed here.
-fn monitor_died(plan: &Plan, error: &Error) -> Report {
+pub(super) fn monitor_died(plan: &Plan, error: &Error) -> Report {
     let report = Report::failed(ENGINE_FAILED, error.to_string());
     match reap::abandoned(&plan.run) {
         Ok(_) => report,

@@ -212,6 +212,7 @@ fn hear(desk: &mut Desk) {
                 ToMonitor::Signal { .. }
                 | ToMonitor::Pause
                 | ToMonitor::Unpause
+                | ToMonitor::Start
                 | ToMonitor::Exec { .. },
             ) => {
                 let message = "the container is waiting to be started again".to_owned();

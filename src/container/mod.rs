@@ -16,6 +16,7 @@ pub mod cpu;
 pub mod definition;
 mod desk;
 pub mod front;
+pub mod hold;
 mod id;
 pub mod images;
 pub mod journal;

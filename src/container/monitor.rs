@@ -17,6 +17,7 @@ use nix::sys::signalfd::{SfdFlags, SignalFd};
 use super::condition::{Ended, Recorded};
 use super::control::{self, Clients, ToClient};
 use super::desk::Desk;
+use super::hold;
 use super::journal::{self, Entry, Journal};
 use super::life::{self, Outcome};
 use super::log::{self, Writer};
@@ -25,6 +26,7 @@ use super::plan::{self, Plan};
 use super::report::{self, ENGINE_FAILED, Report};
 use super::shares;
 use super::store::{self, Containers};
+use super::terminal;
 use crate::libxl;
 use crate::network;
 
@@ -119,10 +121,15 @@ pub fn main(mut link: UnixStream) -> ExitCode {
             return ExitCode::from(ENGINE_FAILED);
         }
     };
-    if order.attach == Attach::Detached {
+    if matches!(order.attach, Attach::Detached | Attach::Held) {
         // Whoever started it may want to unmount where they did.
         if let Err(e) = std::env::set_current_dir("/") {
             tracing::debug!("chdir: {e}");
+        }
+    }
+    if order.attach == Attach::Held && order.plan.definition.process.tty {
+        if let Err(e) = terminal::take() {
+            tracing::debug!("the terminal tells of no new size: {e}");
         }
     }
     match Monitor::new(order) {
@@ -151,7 +158,8 @@ impl Monitor {
     /// Takes the container, which may have to be created first. Nothing is left
     /// behind by a failure.
     fn new(order: Order) -> Result<Monitor, Error> {
-        let signals = signal_fd(&[]).map_err(|e| io_error("signals")(e.into()))?;
+        let more: &[Signal] = if order.attach == Attach::Held { &hold::SIGNALS } else { &[] };
+        let signals = signal_fd(more).map_err(|e| io_error("signals")(e.into()))?;
         let plan = &order.plan;
         let store = Containers::new(&plan.root);
         let entry = Journal::open(&plan.run)?.enter(&plan.record())?;
@@ -184,9 +192,7 @@ impl Monitor {
     /// Runs the container to its end, and tells everybody. Returns its code.
     fn run(mut self, link: UnixStream) -> u8 {
         let size = self.welcome(link);
-        let plan = &mut self.order.plan;
-        let outcome = life::all(plan, &mut self.desk, &self.entry, &self.store, size);
-        let Outcome { report, leftover } = outcome;
+        let Outcome { report, leftover } = self.live(size);
         let (desk, entry) = (self.desk, self.entry);
         if let Err(e) = settle(&self.store, &self.order.plan, &report, &desk) {
             tracing::error!("{e}");
@@ -207,6 +213,20 @@ impl Monitor {
         code
     }
 
+    /// The container's lives; none if it is held and never started.
+    fn live(&mut self, size: Option<vxn_proto::WindowSize>) -> Outcome {
+        let plan = &mut self.order.plan;
+        let mut size = size;
+        if self.desk.held {
+            match hold::until_started(&mut self.desk) {
+                Ok(None) => size = terminal::size(),
+                Ok(Some(report)) => return Outcome { report, leftover: false },
+                Err(e) => return Outcome { report: e.report(), leftover: false },
+            }
+        }
+        life::all(plan, &mut self.desk, &self.entry, &self.store, size)
+    }
+
     /// Makes the command that has started the monitor the first client.
     fn welcome(&mut self, link: UnixStream) -> Option<vxn_proto::WindowSize> {
         let front = match self.desk.clients.adopt(link) {
@@ -221,6 +241,11 @@ impl Monitor {
             Attach::Detached => None,
             Attach::Inherited => {
                 self.desk.inherited = true;
+                None
+            }
+            Attach::Held => {
+                (self.desk.inherited, self.desk.held) = (true, true);
+                self.desk.clients.tell(front, &ToClient::Done);
                 None
             }
             Attach::Carried { stdin, size } => {

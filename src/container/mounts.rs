@@ -15,6 +15,9 @@ pub struct Mount {
     pub destination: String,
     /// Nothing may be written to it.
     pub read_only: bool,
+    /// What else it is mounted with: `nosuid`, `noexec`.
+    #[serde(default)]
+    pub options: Vec<String>,
 }
 
 /// What is mounted.

@@ -24,6 +24,10 @@ pub enum Attach {
     /// The monitor itself, which has inherited the command's own: a byte is
     /// copied once.
     Inherited,
+    /// The monitor itself, which has inherited the container's own: it is what an
+    /// OCI runtime's caller sees of the process. It waits for the word to start, and
+    /// signals that it gets are the process's.
+    Held,
     /// The command, over the link: it is a terminal's, which it looks after.
     Carried {
         /// Whether stdin is carried.

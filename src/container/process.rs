@@ -55,6 +55,8 @@ pub fn merge(
         user: request.user.or_else(image_user).unwrap_or_default(),
         tty: request.tty,
         stdin: request.stdin,
+        groups: None,
+        umask: None,
     })
 }
 

@@ -3,6 +3,7 @@
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::net::UnixStream;
 
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -12,7 +13,7 @@ use vxn_proto::{Frame, ReceiveWindow, SendWindow, StreamKind};
 
 use super::control::{Connection, Error, ToClient, ToMonitor};
 use super::keys::DetachKeys;
-use super::report::Report;
+use super::report::{self, Report};
 use super::streams::{Input, Mailbox, Output, Progress};
 use super::terminal;
 
@@ -89,6 +90,8 @@ pub struct Talk {
     streams: Option<Streams>,
     until: Until,
     report: Option<Report>,
+    /// Who is told that the process runs.
+    told: Option<UnixStream>,
 }
 
 impl Talk {
@@ -99,7 +102,12 @@ impl Talk {
         streams: Option<Streams>,
         until: Until,
     ) -> Talk {
-        Talk { connection, signals, streams, until, report: None }
+        Talk { connection, signals, streams, until, report: None, told: None }
+    }
+
+    /// Tells `link` when the process runs, by a report that is none.
+    pub fn telling(self, link: UnixStream) -> Talk {
+        Talk { told: Some(link), ..self }
     }
 
     /// Talks until the end.
@@ -202,8 +210,13 @@ impl Talk {
                 (Frame::Message(ToClient::Refused { message }), _) => {
                     return Err(Error::Refused(message));
                 }
-                (Frame::Message(ToClient::Started), _) if self.until == Until::Started => {
-                    return Ok(true);
+                (Frame::Message(ToClient::Started), _) => {
+                    if let Some(mut link) = self.told.take() {
+                        report::send(&mut link, &None::<Report>)?;
+                    }
+                    if self.until == Until::Started {
+                        return Ok(true);
+                    }
                 }
                 (Frame::Message(ToClient::Ended(report)), streams) => {
                     // Whatever did not come by now does not come any more.

@@ -1,5 +1,6 @@
 //! The user's terminal: its size, and its raw mode while a container has it.
 
+use std::fs;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 
@@ -10,6 +11,17 @@ use vxn_proto::WindowSize;
 pub fn size() -> Option<WindowSize> {
     let size = terminal_size::terminal_size_of(io::stdin())?;
     Some(WindowSize { rows: size.1.0, columns: size.0.0 })
+}
+
+/// Makes the terminal that this process has as stdin its controlling one, which tells
+/// it of each new size and of its end. For the leader of a session without one.
+///
+/// # Errors
+/// stdin is no terminal, or another session has it.
+pub fn take() -> io::Result<()> {
+    let path = nix::unistd::ttyname(io::stdin())?;
+    // Opening it is enough, and a second descriptor of it is not needed.
+    fs::File::open(path).map(drop)
 }
 
 /// A terminal in raw mode: every key goes to the container, Ctrl-C too. It is put

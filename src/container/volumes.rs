@@ -58,7 +58,7 @@ mod tests {
 
     fn mount(name: &str, anonymous: bool) -> Mount {
         let source = Source::Volume { name: name.parse().unwrap(), anonymous, fill: true };
-        Mount { source, destination: format!("/{name}"), read_only: false }
+        Mount { source, destination: format!("/{name}"), read_only: false, options: vec![] }
     }
 
     #[test]

@@ -18,6 +18,7 @@ pub const ARCH: &str = "x86_64";
 const PACKAGES: &[&str] = &[
     "busybox-static",
     "ca-certificates",
+    "conmon",
     "docker-registry",
     "e2fsprogs",
     "iproute2",
@@ -25,6 +26,7 @@ const PACKAGES: &[&str] = &[
     "linux-image-amd64",
     "nftables",
     "openssh-server",
+    "podman",
     "procps",
     "skopeo",
     "squashfs-tools",

@@ -21,10 +21,18 @@ const KINDS: &[(&str, &str)] = &[
     ("file of libxl", "find /var/lib/xen -type f"),
     ("file of vxn", "find /run/vxn /var/lib/vxn/tmp -mindepth 1"),
     ("container", "find /var/lib/vxn/containers /var/lib/vxn/names -mindepth 1 -maxdepth 1"),
+    (
+        "container of an OCI caller",
+        "find /var/lib/vxn/oci/containers /var/lib/vxn/oci/names -mindepth 1 -maxdepth 1; \
+         find /var/lib/vxn/oci/tmp -mindepth 1",
+    ),
     ("volume", "find /var/lib/vxn/volumes -mindepth 1 -maxdepth 1 -type d"),
     ("volume", "find /var/lib/vxn/volumes -mindepth 1 -maxdepth 1"),
     ("nftables table", "nft list tables"),
-    ("process", "ps -C vxn,vxn-hotplug,xl,skopeo,sqfstar -o pid=,args="),
+    (
+        "process",
+        "ps -C vxn,vxn-oci-runtime,vxn-hotplug,xl,skopeo,sqfstar,mksquashfs,conmon -o pid=,args=",
+    ),
 ];
 
 /// A snapshot of everything that a run of vxn could leave behind; two are equal

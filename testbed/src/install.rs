@@ -1,6 +1,7 @@
 //! This tree's vxn, built and laid out as it is installed on a Dom0.
 
 use std::fs;
+use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
@@ -65,6 +66,7 @@ impl Install {
         fs::create_dir_all(&lib)?;
         copy(&programs.vxn, &dir.path().join("usr/bin"))?;
         copy(&programs.hotplug, &lib)?;
+        symlink("vxn", dir.path().join("usr/bin/vxn-oci-runtime"))?;
         let etc = dir.path().join("etc/vxn");
         fs::create_dir_all(&etc)?;
         fs::write(etc.join("vxn.toml"), SETTINGS)?;

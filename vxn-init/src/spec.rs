@@ -39,11 +39,12 @@ pub fn process(
 ) -> Result<Process> {
     let Settings { limits, privileges, .. } = settings;
     let (bounding, rlimits) = (privileges::capabilities(privileges)?, limits::rlimits(limits)?);
-    let identity = UserBuilder::default()
-        .uid(user.uid)
-        .gid(user.gid)
-        .additional_gids(user.groups.clone())
-        .build();
+    let mut identity =
+        UserBuilder::default().uid(user.uid).gid(user.gid).additional_gids(groups(spec, user));
+    if let Some(umask) = spec.umask {
+        identity = identity.umask(umask & 0o777);
+    }
+    let identity = identity.build();
     let build = || {
         let process = ProcessBuilder::default()
             .terminal(spec.tty.is_some())
@@ -62,6 +63,14 @@ pub fn process(
         }
     };
     build().map_err(invalid)
+}
+
+/// The host's word on the groups, else the image's; the user's own group is in both.
+fn groups(spec: &ProcessSpec, user: &User) -> Vec<u32> {
+    match &spec.groups {
+        Some(groups) => std::iter::once(user.gid).chain(groups.iter().copied()).collect(),
+        None => user.groups.clone(),
+    }
 }
 
 /// The whole configuration, with the container's settings and its shares. The pid
@@ -163,12 +172,13 @@ fn tmpfs(tmpfs: &Tmpfs) -> Mount {
 /// A share, which is mounted outside of the container.
 fn bind(number: usize, share: &Share) -> Mount {
     let access = if share.read_only { "ro" } else { "rw" };
-    let options = ["rbind", "rprivate", "nodev", access].map(String::from);
+    let mut options = ["rbind", "rprivate", "nodev", access].map(String::from).to_vec();
+    options.extend(share.options.iter().cloned());
     let mut mount = Mount::default();
     mount.set_destination(PathBuf::from(&share.path));
     mount.set_typ(Some("bind".into()));
     mount.set_source(Some(share::source(number, share)));
-    mount.set_options(Some(options.to_vec()));
+    mount.set_options(Some(options));
     mount
 }
 
@@ -245,6 +255,8 @@ mod tests {
             user: String::new(),
             tty: None,
             stdin: false,
+            groups: None,
+            umask: None,
         }
     }
 
@@ -346,6 +358,7 @@ mod tests {
             path: path.into(),
             read_only: !directory,
             directory,
+            options: vec!["nosuid".into()],
             fill: false,
         };
         let settings = Settings {
@@ -363,7 +376,7 @@ mod tests {
             seen,
             [("/a", "/run/vxn/shares/1"), ("/a/b", "tmpfs"), ("/a/b/c", "/run/vxn/shares/0/file"),]
         );
-        assert_eq!(own[0].options().as_ref().unwrap()[3], "rw");
+        assert_eq!(own[0].options().as_ref().unwrap()[3..], ["rw", "nosuid"]);
         assert_eq!(own[2].options().as_ref().unwrap()[3], "ro");
     }
 

@@ -222,6 +222,11 @@ pub struct ProcessSpec {
     pub tty: Option<WindowSize>,
     /// Whether stdin is carried; without it the process reads `/dev/null`.
     pub stdin: bool,
+    /// Its supplementary groups besides the user's own; `None` is those that the
+    /// image's group file gives the user.
+    pub groups: Option<Vec<u32>>,
+    /// Its umask; `None` is 022.
+    pub umask: Option<u32>,
 }
 
 /// Size of a terminal in characters.
@@ -292,10 +297,10 @@ mod tests {
 
     #[test]
     fn the_newest_common_version_is_taken() {
-        assert_eq!(negotiate(3, 3), Ok(3));
+        assert_eq!(negotiate(4, 4), Ok(4));
         assert_eq!(negotiate(0, u32::MAX), Ok(VERSION));
-        assert_eq!(negotiate(4, 7), Err(VersionMismatch { min: 4, max: 7 }));
-        assert_eq!(negotiate(2, 2), Err(VersionMismatch { min: 2, max: 2 }));
+        assert_eq!(negotiate(5, 7), Err(VersionMismatch { min: 5, max: 7 }));
+        assert_eq!(negotiate(3, 3), Err(VersionMismatch { min: 3, max: 3 }));
         assert_eq!(negotiate(0, 0), Err(VersionMismatch { min: 0, max: 0 }));
         assert_eq!(negotiate(1, 0), Err(VersionMismatch { min: 1, max: 0 }));
     }

@@ -17,6 +17,8 @@ pub struct Share {
     pub read_only: bool,
     /// It is a directory; else the share holds [`SHARED_FILE`] alone.
     pub directory: bool,
+    /// What else it is mounted with, as mount(8) knows it: `nosuid`, `noexec`.
+    pub options: Vec<String>,
     /// It is a new volume, which gets what the image has at `path`.
     pub fill: bool,
 }

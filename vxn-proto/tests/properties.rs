@@ -99,8 +99,15 @@ fn network() -> impl Strategy<Value = ToGuest> {
 }
 
 fn shares() -> impl Strategy<Value = ToGuest> {
-    let share = any::<(String, bool, bool, bool)>()
-        .prop_map(|(path, read_only, directory, fill)| Share { path, read_only, directory, fill });
+    let share = any::<(String, bool, bool, Vec<String>, bool)>().prop_map(
+        |(path, read_only, directory, options, fill)| Share {
+            path,
+            read_only,
+            directory,
+            options,
+            fill,
+        },
+    );
     vec(share, 0..3).prop_map(ToGuest::Shares)
 }
 
@@ -112,14 +119,18 @@ fn spec() -> impl Strategy<Value = ProcessSpec> {
         any::<String>(),
         option::of(size()),
         any::<bool>(),
+        option::of(vec(any::<u32>(), 0..5)),
+        option::of(any::<u32>()),
     )
-        .prop_map(|(args, env, cwd, user, tty, stdin)| ProcessSpec {
+        .prop_map(|(args, env, cwd, user, tty, stdin, groups, umask)| ProcessSpec {
             args,
             env,
             cwd,
             user,
             tty,
             stdin,
+            groups,
+            umask,
         })
 }
 

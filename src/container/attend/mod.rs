@@ -251,9 +251,13 @@ impl<'a> Attendance<'a> {
         Ok(())
     }
 
-    /// A signal for the main process. A second interrupt ends it for good.
+    /// A signal for the main process. A second interrupt ends it for good, if it is a
+    /// person's.
     fn signal(&mut self, number: u8) -> Result<(), Error> {
-        self.interrupts += u32::from(number == Signal::SIGINT as u8);
+        if self.desk.held && number == Signal::SIGWINCH as u8 {
+            return self.follow_terminal();
+        }
+        self.interrupts += u32::from(number == Signal::SIGINT as u8 && !self.desk.held);
         match (&self.phase, self.process) {
             (Phase::Running, Some(_)) if self.interrupts >= 2 => {
                 self.desk.by_user = true;

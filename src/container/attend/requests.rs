@@ -8,6 +8,7 @@ use vxn_proto::{ProcessId, ProcessSpec, StreamId, StreamKind, WINDOW, WindowSize
 use super::super::condition;
 use super::super::control::{ClientId, Heard, ToClient, ToMonitor};
 use super::super::report::{KILLED, Report};
+use super::super::terminal;
 use super::feed::Feed;
 use super::guest::index;
 use super::phase::Phase;
@@ -62,6 +63,10 @@ impl Attendance<'_> {
                 if let Some(size) = size {
                     self.resize(client, size)?;
                 }
+            }
+            ToMonitor::Start => {
+                self.refuse(client, "cannot start an already running container");
+                return Ok(());
             }
             ToMonitor::Exec { spec, detached } => return self.exec(client, spec, detached),
             ToMonitor::Leave => {
@@ -126,6 +131,13 @@ impl Attendance<'_> {
             Some(process) => Ok(self.session.resize(process, size)?),
             None => Ok(()),
         }
+    }
+
+    /// The terminal that was inherited has another size.
+    pub(super) fn follow_terminal(&mut self) -> Result<(), Error> {
+        let (Some(size), Some(process)) = (terminal::size(), self.process) else { return Ok(()) };
+        let tty = self.plan.definition.process.tty;
+        if tty { Ok(self.session.resize(process, size)?) } else { Ok(()) }
     }
 
     fn taken(&mut self, client: ClientId, error: bool, bytes: u32) -> Result<(), Error> {

@@ -66,6 +66,8 @@ pub enum ToMonitor {
     },
     /// The client goes, and means it: the container stays.
     Leave,
+    /// Start the container that is held. Answered with `Started`, or with its end.
+    Start,
 }
 
 impl Message for ToMonitor {

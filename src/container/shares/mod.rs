@@ -144,6 +144,7 @@ fn open(mount: &Mount, volumes: &Volumes) -> Result<(Export, Share), Error> {
         path: mount.destination.clone(),
         read_only: mount.read_only,
         directory: export.is_directory(),
+        options: mount.options.clone(),
         fill,
     };
     Ok((export, share))
@@ -171,7 +172,7 @@ mod tests {
     fn what_is_not_there_is_named() {
         let root = tempfile::tempdir().unwrap();
         let source = Source::Bind("/nonexistent/x".into());
-        let mount = Mount { source, destination: "/x".into(), read_only: false };
+        let mount = Mount { source, destination: "/x".into(), read_only: false, options: vec![] };
         let error = Shares::serve(1, &[mount], &Volumes::new(root.path())).unwrap_err();
         assert!(error.to_string().starts_with("cannot share /nonexistent/x: "), "{error}");
     }
@@ -183,7 +184,7 @@ mod tests {
         let name: volume::Name = "data".parse().unwrap();
         let filled = |fill, read_only| {
             let source = Source::Volume { name: name.clone(), anonymous: false, fill };
-            let mount = Mount { source, destination: "/x".into(), read_only };
+            let mount = Mount { source, destination: "/x".into(), read_only, options: vec![] };
             open(&mount, &volumes).unwrap().1.fill
         };
         assert_eq!(

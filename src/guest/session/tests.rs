@@ -2,14 +2,23 @@ use super::*;
 
 fn spec(stdin: bool) -> ProcessSpec {
     let args = vec![b"true".to_vec()];
-    ProcessSpec { args, env: vec![], cwd: vec![], user: String::new(), tty: None, stdin }
+    ProcessSpec {
+        args,
+        env: vec![],
+        cwd: vec![],
+        user: String::new(),
+        tty: None,
+        stdin,
+        groups: None,
+        umask: None,
+    }
 }
 
 fn running(stdin: bool) -> (Session, ProcessId) {
     let mut session = Session::new();
-    let hello = ToHost::Hello { min: 3, max: 3, kernel: "6.1".into() };
+    let hello = ToHost::Hello { min: 4, max: 4, kernel: "6.1".into() };
     let event = session.receive(Frame::Message(hello)).unwrap();
-    assert_eq!(event, Some(Event::Hello { version: 3 }));
+    assert_eq!(event, Some(Event::Hello { version: 4 }));
     let process = session.start(spec(stdin)).unwrap();
     (session, process)
 }
@@ -82,6 +91,6 @@ fn what_comes_out_of_turn_is_refused() {
     session.receive(end.clone()).unwrap();
     assert!(session.receive(end).is_err());
     assert!(session.receive(Frame::Message(ToHost::Configured)).is_err());
-    let hello = ToHost::Hello { min: 3, max: 3, kernel: String::new() };
+    let hello = ToHost::Hello { min: 4, max: 4, kernel: String::new() };
     assert!(session.receive(Frame::Message(hello)).is_err());
 }

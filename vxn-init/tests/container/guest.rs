@@ -89,6 +89,7 @@ fn shares() -> Vec<vxn_proto::Share> {
         path: path.into(),
         read_only,
         directory,
+        options: Vec::new(),
         fill: false,
     };
     vec![

@@ -53,6 +53,8 @@ pub fn spec(args: &[&str]) -> ProcessSpec {
         user: String::new(),
         tty: None,
         stdin: false,
+        groups: None,
+        umask: None,
     }
 }
 

@@ -1,0 +1,253 @@
+//! What is known of the containers of one caller, below its `--root`.
+//!
+//! ```text
+//! ROOT/ID/state.json   which container of the engine it is, and what the caller said
+//! ```
+//!
+//! The same id may be in use below another root: the engine's own ids are unique. The
+//! directory is made first, and so claims the id; without a `state.json` the command that
+//! creates the container is at work, or was killed.
+
+use std::collections::HashMap;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::error::at;
+use super::{Error, Result};
+use crate::container::ContainerId;
+use crate::container::condition::{Live, Phase};
+use crate::state::write_atomic;
+
+/// A container as its caller knows it.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Record {
+    /// The caller's id.
+    pub id: String,
+    /// The engine's.
+    pub container: ContainerId,
+    /// The process that stands for the container's.
+    pub pid: u32,
+    /// The bundle's directory.
+    pub bundle: PathBuf,
+    /// Its root file system.
+    pub rootfs: PathBuf,
+    /// When it was created.
+    pub created: Timestamp,
+    /// The configuration's annotations.
+    pub annotations: HashMap<String, String>,
+    /// The control group of `pid`, if it has one of its own.
+    pub cgroup: Option<PathBuf>,
+}
+
+/// How a container is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Status {
+    /// It waits to be started, or is on its way.
+    Created,
+    /// Its process runs.
+    Running,
+    /// The CPUs of its DomU stand still.
+    Paused,
+    /// It has ended.
+    Stopped,
+}
+
+impl Status {
+    /// The specification's word.
+    pub fn word(self) -> &'static str {
+        match self {
+            Status::Created => "created",
+            Status::Running => "running",
+            Status::Paused => "paused",
+            Status::Stopped => "stopped",
+        }
+    }
+}
+
+/// The containers below one root.
+#[derive(Debug, Clone)]
+pub struct States {
+    root: PathBuf,
+}
+
+const STATE: &str = "state.json";
+
+/// The longest id; a file name has room for no more.
+const MAX_ID: usize = 255;
+
+impl States {
+    /// Those below `root`, which need not be there.
+    pub fn new(root: &Path) -> States {
+        States { root: root.to_owned() }
+    }
+
+    /// Claims `id`.
+    ///
+    /// # Errors
+    /// [`Error::Id`] and [`Error::Exists`].
+    pub fn claim(&self, id: &str) -> Result<Claim> {
+        let dir = self.dir(id)?;
+        fs::create_dir_all(&self.root).map_err(at(&self.root))?;
+        match fs::create_dir(&dir) {
+            Ok(()) => Ok(Claim { dir, kept: false }),
+            Err(e) if e.kind() == io::ErrorKind::AlreadyExists => Err(Error::Exists),
+            Err(e) => Err(at(&dir)(e)),
+        }
+    }
+
+    /// The container `id`.
+    ///
+    /// # Errors
+    /// [`Error::NoSuchContainer`], also for one that is just being created.
+    pub fn find(&self, id: &str) -> Result<Record> {
+        let path = self.dir(id)?.join(STATE);
+        match fs::read(&path) {
+            Ok(json) => serde_json::from_slice(&json).map_err(|e| at(&path)(e.into())),
+            Err(e) if e.kind() == io::ErrorKind::NotFound => Err(Error::NoSuchContainer),
+            Err(e) => Err(at(&path)(e)),
+        }
+    }
+
+    /// All of them, by id.
+    ///
+    /// # Errors
+    /// The root cannot be read.
+    pub fn list(&self) -> Result<Vec<Record>> {
+        let entries = match fs::read_dir(&self.root) {
+            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            entries => entries.map_err(at(&self.root))?,
+        };
+        let mut found = Vec::new();
+        for entry in entries {
+            let name = entry.map_err(at(&self.root))?.file_name();
+            match self.find(&name.to_string_lossy()) {
+                Ok(record) => found.push(record),
+                Err(Error::NoSuchContainer | Error::Id(_)) => {}
+                Err(e) => tracing::warn!("{e}"),
+            }
+        }
+        found.sort_by(|one: &Record, other: &Record| one.id.cmp(&other.id));
+        Ok(found)
+    }
+
+    /// Forgets the container `id`; one that is not there is forgotten already.
+    ///
+    /// # Errors
+    /// Its directory cannot be removed.
+    pub fn remove(&self, id: &str) -> Result<()> {
+        let dir = self.dir(id)?;
+        match fs::remove_dir_all(&dir) {
+            Err(e) if e.kind() != io::ErrorKind::NotFound => Err(at(&dir)(e)),
+            _ => Ok(()),
+        }
+    }
+
+    fn dir(&self, id: &str) -> Result<PathBuf> {
+        let good = |byte: u8| byte.is_ascii_alphanumeric() || b"_+-.".contains(&byte);
+        let odd = matches!(id, "" | "." | "..") || id.len() > MAX_ID || !id.bytes().all(good);
+        if odd { Err(Error::Id(id.to_owned())) } else { Ok(self.root.join(id)) }
+    }
+}
+
+/// A claimed id. It is free again when this is dropped, unless it is kept.
+#[derive(Debug)]
+pub struct Claim {
+    dir: PathBuf,
+    kept: bool,
+}
+
+impl Claim {
+    /// Writes down what the container is.
+    ///
+    /// # Errors
+    /// The disk is full.
+    pub fn record(&self, record: &Record) -> Result<()> {
+        let path = self.dir.join(STATE);
+        let json = serde_json::to_vec_pretty(record).map_err(|e| at(&path)(e.into()))?;
+        write_atomic(&path, &json).map_err(at(&path))
+    }
+
+    /// The container is there: the id stays taken.
+    pub fn keep(mut self) {
+        self.kept = true;
+    }
+}
+
+impl Drop for Claim {
+    fn drop(&mut self) {
+        if !self.kept {
+            if let Err(e) = fs::remove_dir_all(&self.dir) {
+                tracing::warn!("cannot remove {}: {e}", self.dir.display());
+            }
+        }
+    }
+}
+
+impl Record {
+    /// How it is, by the word of its monitor below `run`.
+    ///
+    /// # Errors
+    /// That cannot be read.
+    pub fn status(&self, run: &Path) -> Result<Status> {
+        let live = self.live(run);
+        Ok(match Live::read(&live).map_err(at(&live))?.map(|live| live.phase) {
+            None => Status::Stopped,
+            Some(Phase::Starting | Phase::Restarting) => Status::Created,
+            Some(Phase::Running) => Status::Running,
+            Some(Phase::Paused) => Status::Paused,
+        })
+    }
+
+    /// The directory that its monitor has while it lives.
+    pub fn live(&self, run: &Path) -> PathBuf {
+        run.join("containers").join(self.container.as_str())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_has_one_owner_and_is_free_after_it() {
+        let root = tempfile::tempdir().unwrap();
+        let states = States::new(&root.path().join("r"));
+        let claim = states.claim("web").unwrap();
+        assert!(matches!(states.claim("web"), Err(Error::Exists)));
+        assert!(matches!(states.find("web"), Err(Error::NoSuchContainer)), "not created yet");
+        drop(claim);
+        let claim = states.claim("web").unwrap();
+        let record = Record {
+            id: "web".into(),
+            container: ContainerId::random().unwrap(),
+            pid: 7,
+            bundle: "/b".into(),
+            rootfs: "/b/rootfs".into(),
+            created: Timestamp::UNIX_EPOCH,
+            annotations: HashMap::new(),
+            cgroup: None,
+        };
+        claim.record(&record).unwrap();
+        claim.keep();
+        assert_eq!(states.find("web").unwrap().pid, 7);
+        assert_eq!(states.list().unwrap().len(), 1);
+        assert_eq!(record.status(root.path()).unwrap(), Status::Stopped);
+        states.remove("web").unwrap();
+        states.remove("web").unwrap();
+        assert!(states.list().unwrap().is_empty());
+    }
+
+    #[test]
+    fn an_id_is_a_file_name() {
+        let states = States::new(Path::new("/nonexistent"));
+        for id in ["", ".", "..", "a/b", "a b", "\n"] {
+            assert!(matches!(states.find(id), Err(Error::Id(_))), "{id:?}");
+        }
+        assert!(matches!(states.find("a.b-c_d+1"), Err(Error::NoSuchContainer)));
+    }
+}
