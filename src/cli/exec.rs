@@ -147,7 +147,8 @@ fn talk(
     Ok(code(outcome?))
 }
 
-fn code(outcome: Outcome) -> ExitCode {
+/// The exit code of a command that stayed.
+pub fn code(outcome: Outcome) -> ExitCode {
     match outcome {
         Outcome::Ended(report) => run::exit(report),
         Outcome::Left => ExitCode::SUCCESS,

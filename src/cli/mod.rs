@@ -4,6 +4,7 @@ mod alias;
 mod backend;
 mod check;
 mod cidfile;
+mod console;
 mod create;
 #[cfg(test)]
 mod docker_flags;
@@ -34,7 +35,9 @@ mod rm;
 mod run;
 mod spec;
 mod start;
+mod stats;
 mod stop;
+mod top;
 mod update;
 mod vconfig;
 mod volume;
@@ -99,6 +102,12 @@ enum Command {
     Inspect(inspect::InspectArgs),
     /// Show what a container has said, also when it has ended.
     Logs(logs::LogsArgs),
+    /// Show the processes of a container.
+    Top(top::TopArgs),
+    /// Show what containers take of the host and of their guests, second by second.
+    Stats(stats::StatsArgs),
+    /// Show the log of a container's kernel: what is kept, and then what comes.
+    Console(console::ConsoleArgs),
     /// Run another command in a container that runs.
     Exec(exec::ExecArgs),
     /// Stay with a container that runs: its output, its stdin, its exit code.
@@ -179,6 +188,9 @@ fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
         Command::Port(args) => port::run(&args, &settings),
         Command::Inspect(args) => inspect::run(&args, &settings),
         Command::Logs(args) => logs::run(&args, &settings),
+        Command::Top(args) => top::run(&args, &settings),
+        Command::Stats(args) => stats::run(&args, &settings),
+        Command::Console(args) => console::run(args, &settings),
         Command::Exec(args) => exec::exec(args, &settings),
         Command::Attach(args) => exec::attach(args, &settings),
         Command::Domain(args) => domain::run(args, &settings),

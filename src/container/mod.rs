@@ -39,6 +39,7 @@ mod streams;
 pub(crate) mod sys;
 pub mod talk;
 pub mod terminal;
+pub mod usage;
 pub mod volumes;
 
 pub use id::{ContainerId, Name};

@@ -16,6 +16,7 @@ mod frame;
 mod limits;
 mod message;
 mod network;
+mod query;
 mod share;
 mod stream;
 mod window;
@@ -28,15 +29,16 @@ pub use message::{
     ToHost, VersionMismatch, WindowSize, Writable, negotiate,
 };
 pub use network::{HOSTS, Interface, Network};
+pub use query::{Answer, MAX_ANSWER, MAX_COMMAND, ProcessInfo, Query, Usage};
 pub use share::{SHARE_MSIZE, SHARED_FILE, Share, share_channel};
 pub use stream::{ProcessId, StreamId, StreamKind, UnknownStream};
 pub use window::{ReceiveWindow, SendWindow, Violation};
 
 /// The newest protocol version that this crate speaks.
-pub const VERSION: u32 = 3;
+pub const VERSION: u32 = 4;
 
 /// The oldest protocol version that this crate still speaks.
-pub const MIN_VERSION: u32 = 3;
+pub const MIN_VERSION: u32 = 4;
 
 /// Bytes of a frame's header: body length and stream, both `u32` little endian.
 pub const HEADER: usize = 8;

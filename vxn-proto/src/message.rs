@@ -9,7 +9,8 @@ use std::{fmt, time::Duration};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use crate::{
-    Container, MAX_DATA, MIN_VERSION, Network, ProcessId, Share, StreamId, StreamKind, VERSION,
+    Answer, Container, MAX_DATA, MIN_VERSION, Network, ProcessId, Query, Share, StreamId,
+    StreamKind, VERSION,
 };
 
 /// A control message of one direction, and what else travels that way.
@@ -67,6 +68,8 @@ pub enum ToGuest {
     Network(Network),
     /// What of the host the container has. Once, before the first `Start`.
     Shares(Vec<Share>),
+    /// Asks about the container; answered by `Answer`, in the order of the questions.
+    Query(Query),
 }
 
 impl Message for ToGuest {
@@ -130,6 +133,8 @@ pub enum ToHost {
         /// What failed, on what, why.
         message: String,
     },
+    /// Answers the oldest `Query` that has no answer yet.
+    Answer(Answer),
 }
 
 impl Message for ToHost {
@@ -292,10 +297,10 @@ mod tests {
 
     #[test]
     fn the_newest_common_version_is_taken() {
-        assert_eq!(negotiate(3, 3), Ok(3));
+        assert_eq!(negotiate(4, 4), Ok(4));
         assert_eq!(negotiate(0, u32::MAX), Ok(VERSION));
-        assert_eq!(negotiate(4, 7), Err(VersionMismatch { min: 4, max: 7 }));
-        assert_eq!(negotiate(2, 2), Err(VersionMismatch { min: 2, max: 2 }));
+        assert_eq!(negotiate(5, 7), Err(VersionMismatch { min: 5, max: 7 }));
+        assert_eq!(negotiate(3, 3), Err(VersionMismatch { min: 3, max: 3 }));
         assert_eq!(negotiate(0, 0), Err(VersionMismatch { min: 0, max: 0 }));
         assert_eq!(negotiate(1, 0), Err(VersionMismatch { min: 1, max: 0 }));
     }

@@ -81,6 +81,10 @@ impl Attendance<'_> {
                 self.exited(process, Report { oom_killed, ..Report::exited(status.shell_code()) });
                 Ok(())
             }
+            Event::Answer(answer) => {
+                self.answered(answer);
+                Ok(())
+            }
             Event::Failed(message) => {
                 self.report = Some(Report::failed(ENGINE_FAILED, format!("the guest: {message}")));
                 Ok(())

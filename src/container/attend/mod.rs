@@ -4,6 +4,7 @@
 mod error;
 mod feed;
 mod guest;
+mod look;
 mod outlet;
 mod phase;
 mod requests;
@@ -30,6 +31,7 @@ use super::streams::{Input, Mailbox, Output};
 use crate::guest::{Channel, Rest, Session};
 use crate::libxl::{Ctx, DomId};
 use feed::Feed;
+use look::Looks;
 use outlet::Outlet;
 use phase::{Deadlines, Phase};
 
@@ -57,6 +59,7 @@ pub struct Attendance<'a> {
     feeds: BTreeMap<ClientId, Feed>,
     /// Processes besides the main one, and who is with them.
     others: BTreeMap<ProcessId, Other>,
+    looks: Looks,
     process: Option<ProcessId>,
     size: Option<WindowSize>,
     phase: Phase,
@@ -112,6 +115,7 @@ impl<'a> Attendance<'a> {
             outlets,
             feeds: BTreeMap::new(),
             others: BTreeMap::new(),
+            looks: Looks::default(),
             process: None,
             size,
             phase,
@@ -134,7 +138,7 @@ impl<'a> Attendance<'a> {
             }
         };
         let puzzling = report.error.is_some() && report.code == ENGINE_FAILED;
-        let console = if puzzling { self.console.last_words() } else { Vec::new() };
+        let console = self.close_console(puzzling);
         Report { console, ..report }
     }
 
@@ -179,7 +183,7 @@ impl<'a> Attendance<'a> {
             self.channel.acknowledge()?;
         }
         if console {
-            self.console.drain();
+            self.read_console();
         }
         if others {
             self.connection.note_changes();
@@ -196,6 +200,7 @@ impl<'a> Attendance<'a> {
     /// The first moment at which something is to be done without a cause.
     fn until(&self) -> Option<Instant> {
         let slow = self.outlets.iter().filter_map(Outlet::patience_ends);
+        let slow = slow.chain(self.looks.until());
         slow.chain(self.phase.until()).chain(self.deadlines.first()).min()
     }
 
@@ -207,6 +212,7 @@ impl<'a> Attendance<'a> {
             self.refuse(client, "the output was not taken fast enough");
             self.forget(client);
         }
+        self.overdue_answers(now);
         if self.report.is_some() || self.until().is_none_or(|until| now < until) {
             return Ok(());
         }

@@ -64,6 +64,11 @@ impl Attendance<'_> {
                 }
             }
             ToMonitor::Exec { spec, detached } => return self.exec(client, spec, detached),
+            ToMonitor::Query(query) => return self.query(client, query),
+            ToMonitor::Console { follow } => {
+                self.show_console(client, follow);
+                return Ok(());
+            }
             ToMonitor::Leave => {
                 self.forget(client);
                 if self.desk.is_front(client) {
@@ -102,6 +107,10 @@ impl Attendance<'_> {
         if let Some(process) = self.executed_by(client) {
             return Ok(self.session.signal(process, number)?);
         }
+        if self.looks.watches(client) {
+            self.end_console(client, number);
+            return Ok(());
+        }
         if self.desk.is_front(client) || !matches!(self.phase, Phase::Running) {
             return self.signal(number);
         }
@@ -132,6 +141,10 @@ impl Attendance<'_> {
         let kind = if error { StreamKind::Stderr } else { StreamKind::Stdout };
         if let Some(process) = self.executed_by(client) {
             return Ok(self.session.consumed(StreamId { process, kind }, bytes as usize)?);
+        }
+        if self.looks.taken(client, bytes) {
+            self.push_console(client);
+            return Ok(());
         }
         self.outlets[index(kind)].taken(client, bytes);
         Ok(())
@@ -192,10 +205,18 @@ impl Attendance<'_> {
         Ok(())
     }
 
+    /// Why the guest cannot do anything for a client now.
+    pub(super) fn hindrance(&self) -> Option<&'static str> {
+        match self.phase {
+            Phase::Running if self.paused() => Some("the container is paused: unpause it first"),
+            Phase::Running => None,
+            _ => Some("the container is not running"),
+        }
+    }
+
     fn exec(&mut self, client: ClientId, spec: ProcessSpec, detached: bool) -> Result<(), Error> {
-        if self.paused() || !matches!(self.phase, Phase::Running) {
-            let why = if self.paused() { "paused: unpause it first" } else { "not running" };
-            self.refuse(client, &format!("the container is {why}"));
+        if let Some(why) = self.hindrance() {
+            self.refuse(client, why);
             return Ok(());
         }
         let (stdin, tty) = (spec.stdin, spec.tty.is_some());
@@ -223,6 +244,7 @@ impl Attendance<'_> {
     /// A client has no part in this any more.
     pub(super) fn forget(&mut self, client: ClientId) {
         self.desk.watchers.remove(&client);
+        self.looks.forget(client);
         self.feeds.remove(&client);
         self.outlets.iter_mut().for_each(|outlet| outlet.forget(client));
     }

@@ -7,9 +7,9 @@ fn spec(stdin: bool) -> ProcessSpec {
 
 fn running(stdin: bool) -> (Session, ProcessId) {
     let mut session = Session::new();
-    let hello = ToHost::Hello { min: 3, max: 3, kernel: "6.1".into() };
+    let hello = ToHost::Hello { min: 4, max: 4, kernel: "6.1".into() };
     let event = session.receive(Frame::Message(hello)).unwrap();
-    assert_eq!(event, Some(Event::Hello { version: 3 }));
+    assert_eq!(event, Some(Event::Hello { version: 4 }));
     let process = session.start(spec(stdin)).unwrap();
     (session, process)
 }
@@ -82,6 +82,22 @@ fn what_comes_out_of_turn_is_refused() {
     session.receive(end.clone()).unwrap();
     assert!(session.receive(end).is_err());
     assert!(session.receive(Frame::Message(ToHost::Configured)).is_err());
-    let hello = ToHost::Hello { min: 3, max: 3, kernel: String::new() };
+    let hello = ToHost::Hello { min: 4, max: 4, kernel: String::new() };
     assert!(session.receive(Frame::Message(hello)).is_err());
+}
+
+#[test]
+fn answers_come_in_the_order_of_the_questions_and_to_nothing_else() {
+    let usage = || ToHost::Answer(Answer::Usage(Default::default()));
+    let none = || ToHost::Answer(Answer::Processes { processes: vec![], omitted: 0 });
+    let (mut session, _) = running(false);
+    session.query(Query::Processes).unwrap();
+    session.query(Query::Usage).unwrap();
+    let event = session.receive(Frame::Message(none())).unwrap();
+    assert!(matches!(event, Some(Event::Answer(Answer::Processes { .. }))), "{event:?}");
+    let event = session.receive(Frame::Message(usage())).unwrap();
+    assert!(matches!(event, Some(Event::Answer(Answer::Usage(_)))), "{event:?}");
+    assert!(session.receive(Frame::Message(usage())).is_err(), "nobody has asked");
+    session.query(Query::Processes).unwrap();
+    assert!(session.receive(Frame::Message(usage())).is_err(), "another question");
 }
