@@ -12,6 +12,7 @@ mod domain;
 pub mod domain_config;
 mod engine;
 mod env;
+mod events;
 mod exec;
 mod failure;
 mod format;
@@ -106,6 +107,8 @@ enum Command {
     Top(top::TopArgs),
     /// Show what containers take of the host and of their guests, second by second.
     Stats(stats::StatsArgs),
+    /// Show what happens to containers, images, volumes and networks, as it happens.
+    Events(events::EventsArgs),
     /// Show the log of a container's kernel: what is kept, and then what comes.
     Console(console::ConsoleArgs),
     /// Run another command in a container that runs.
@@ -190,6 +193,7 @@ fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
         Command::Logs(args) => logs::run(&args, &settings),
         Command::Top(args) => top::run(&args, &settings),
         Command::Stats(args) => stats::run(&args, &settings),
+        Command::Events(args) => events::run(&args, &settings),
         Command::Console(args) => console::run(args, &settings),
         Command::Exec(args) => exec::exec(args, &settings),
         Command::Attach(args) => exec::attach(args, &settings),

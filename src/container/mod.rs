@@ -27,6 +27,7 @@ pub mod monitor;
 pub mod mounts;
 pub mod names;
 pub mod network;
+pub mod news;
 pub mod order;
 pub mod plan;
 pub mod process;

@@ -16,6 +16,7 @@ use vxn_proto::{Answer, Query, Usage};
 
 use super::engine::Engine;
 use super::format::{Format, columns};
+use super::logs::broken_pipe;
 use crate::config::Settings;
 use crate::container::ContainerId;
 use crate::container::condition::{Condition, Phase};
@@ -70,7 +71,7 @@ pub fn run(args: &StatsArgs, settings: &Settings) -> anyhow::Result<ExitCode> {
         if !before.is_empty() || looked.iter().all(|one| one.host.is_none()) {
             let rows: Vec<Row> = looked.iter().map(|one| one.row(&before, args.no_trunc)).collect();
             match screen.show(args, &rows) {
-                Err(e) if is_broken_pipe(&e) => return Ok(ExitCode::SUCCESS),
+                Err(e) if broken_pipe(&e) => return Ok(ExitCode::SUCCESS),
                 shown => shown?,
             }
             let over = !named.is_empty() && looked.iter().all(|one| one.host.is_none());
@@ -89,11 +90,6 @@ fn timer() -> nix::Result<TimerFd> {
     let every = Expiration::Interval(TimeSpec::from_duration(INTERVAL));
     timer.set(every, TimerSetTimeFlags::empty())?;
     Ok(timer)
-}
-
-fn is_broken_pipe(error: &anyhow::Error) -> bool {
-    let io = error.downcast_ref::<io::Error>();
-    io.is_some_and(|e| e.kind() == io::ErrorKind::BrokenPipe)
 }
 
 /// One container at one time.

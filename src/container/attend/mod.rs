@@ -5,6 +5,7 @@ mod error;
 mod feed;
 mod guest;
 mod look;
+mod news;
 mod outlet;
 mod phase;
 mod requests;
@@ -65,6 +66,8 @@ pub struct Attendance<'a> {
     phase: Phase,
     deadlines: Deadlines,
     interrupts: u32,
+    /// The user has asked for a stop, not only for a signal.
+    stopping: bool,
     report: Option<Report>,
 }
 
@@ -73,6 +76,8 @@ pub struct Attendance<'a> {
 struct Other {
     /// Who executes it, while they listen.
     client: Option<ClientId>,
+    /// What it executes, as it is told.
+    command: String,
     /// They listen only until it has started.
     detached: bool,
     tty: bool,
@@ -121,6 +126,7 @@ impl<'a> Attendance<'a> {
             phase,
             deadlines: Deadlines::default(),
             interrupts: 0,
+            stopping: false,
             report: None,
         };
         attendance.watch_again();
@@ -137,6 +143,7 @@ impl<'a> Attendance<'a> {
                 Err(e) => break Report::failed(ENGINE_FAILED, e.to_string()),
             }
         };
+        self.tell_end(&report);
         let puzzling = report.error.is_some() && report.code == ENGINE_FAILED;
         let console = self.close_console(puzzling);
         Report { console, ..report }
@@ -251,7 +258,7 @@ impl<'a> Attendance<'a> {
             return Ok(());
         };
         self.unpause()?;
-        self.session.signal(process, Signal::SIGKILL as u8)?;
+        self.signal_main(process, Signal::SIGKILL as u8)?;
         let destroy = Some(Instant::now() + GRACE);
         self.deadlines = Deadlines { timeout: None, kill: None, destroy, why };
         Ok(())
@@ -265,7 +272,7 @@ impl<'a> Attendance<'a> {
                 self.desk.by_user = true;
                 self.kill(Some("killed by a second interrupt".to_owned()))
             }
-            (Phase::Running, Some(process)) => Ok(self.session.signal(process, number)?),
+            (Phase::Running, Some(process)) => self.signal_main(process, number),
             (Phase::Booting { .. }, _) => {
                 self.desk.by_user = true;
                 let name = Signal::try_from(i32::from(number)).map_or("signal", Signal::as_str);

@@ -5,9 +5,9 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::Signal;
 use vxn_proto::{ProcessId, ProcessSpec, StreamId, StreamKind, WINDOW, WindowSize};
 
-use super::super::condition;
 use super::super::control::{ClientId, Heard, ToClient, ToMonitor};
 use super::super::report::{KILLED, Report};
+use super::super::{condition, news};
 use super::feed::Feed;
 use super::guest::index;
 use super::phase::Phase;
@@ -45,6 +45,7 @@ impl Attendance<'_> {
             ToMonitor::Stop { signal, seconds } => return self.stop(signal, seconds),
             ToMonitor::Destroy => {
                 self.desk.by_user = true;
+                self.tell("kill", &[("signal", (Signal::SIGKILL as u8).to_string())]);
                 self.report = Some(Report::failed(KILLED, "the container was removed"));
                 return Ok(());
             }
@@ -122,7 +123,7 @@ impl Attendance<'_> {
             return self.kill(None);
         }
         match self.process {
-            Some(process) => Ok(self.session.signal(process, number)?),
+            Some(process) => self.signal_main(process, number),
             None => Ok(()),
         }
     }
@@ -166,7 +167,8 @@ impl Attendance<'_> {
         match (&self.phase, self.process) {
             (Phase::Running, Some(process)) => {
                 self.unpause()?;
-                self.session.signal(process, signal)?;
+                self.stopping = true;
+                self.signal_main(process, signal)?;
                 let seconds = seconds.unwrap_or(stop.seconds);
                 let at = |seconds| Instant::now() + Duration::from_secs(seconds);
                 self.deadlines.kill = seconds.map(at);
@@ -193,6 +195,7 @@ impl Attendance<'_> {
         }
         self.ctx.pause(self.domid)?;
         self.desk.tell(|live| live.phase = condition::Phase::Paused)?;
+        self.tell("pause", &[]);
         self.desk.clients.tell(client, &ToClient::Done);
         Ok(())
     }
@@ -201,6 +204,7 @@ impl Attendance<'_> {
         if self.paused() {
             self.ctx.unpause(self.domid)?;
             self.desk.tell(|live| live.phase = condition::Phase::Running)?;
+            self.tell("unpause", &[]);
         }
         Ok(())
     }
@@ -220,9 +224,12 @@ impl Attendance<'_> {
             return Ok(());
         }
         let (stdin, tty) = (spec.stdin, spec.tty.is_some());
+        let command = news::command(&spec.args);
         match self.session.start(spec) {
             Ok(process) => {
-                self.others.insert(process, Other { client: Some(client), detached, tty });
+                self.tell_exec("exec_create", &command, process);
+                let other = Other { client: Some(client), command, detached, tty };
+                self.others.insert(process, other);
                 if stdin {
                     self.feeds.insert(client, Feed::new(Some(process), true));
                 }

@@ -250,11 +250,11 @@ impl Host {
         self.messages.clear();
         self.send(&ToGuest::Query(query));
         self.until(|host| host.messages.iter().any(|m| matches!(m, ToHost::Answer(_))));
-        let answers = self.messages.drain(..).filter_map(|message| match message {
+        let mut answers = self.messages.drain(..).filter_map(|message| match message {
             ToHost::Answer(answer) => Some(answer),
             _ => None,
         });
-        answers.last().expect("it has come")
+        answers.next_back().expect("it has come")
     }
 
     /// Hangs up and waits for the guest's end.

@@ -38,4 +38,5 @@ pub fn processes_and_usage_are_told() {
     // Guests of other tests on this machine are in the same control group.
     assert!(usage.tasks >= 3, "{usage:?}");
     assert!(usage.memory_used > 0 && usage.memory_used < usage.memory_total);
+    assert!(host.hang_up());
 }
