@@ -4,6 +4,7 @@ mod alias;
 mod backend;
 mod check;
 mod cidfile;
+mod completion;
 mod console;
 mod create;
 #[cfg(test)]
@@ -125,6 +126,10 @@ enum Command {
     Backend(backend::BackendArgs),
     /// Say what this host lacks to run containers as Xen DomUs, and how to get it.
     Check(check::CheckArgs),
+    /// Write a shell's completions of vxn to stdout.
+    Completion(completion::CompletionArgs),
+    /// Write the man pages of vxn and its verbs.
+    Man(completion::ManArgs),
     /// Show versions, the host, and the settings with where each came from.
     Info(info::InfoArgs),
     #[command(flatten)]
@@ -166,8 +171,12 @@ pub fn main() -> ExitCode {
 }
 
 fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
-    if let Command::Monitor(args) = &command {
-        return monitor::run(args);
+    // These need neither settings nor root.
+    match &command {
+        Command::Monitor(args) => return monitor::run(args),
+        Command::Completion(args) => return completion::completion(args),
+        Command::Man(args) => return completion::man(args),
+        _ => {}
     }
     let settings = Settings::load()?;
     // The monitors are started by a command that has cleared up.
@@ -207,6 +216,8 @@ fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
         Command::Vconfig(args) => vconfig::run(&args, &settings),
         Command::Vstorage(verb) => Ok(vconfig::storage(&verb, &settings)),
         Command::Monitor(args) => monitor::run(&args),
+        Command::Completion(args) => completion::completion(&args),
+        Command::Man(args) => completion::man(&args),
     }
 }
 
