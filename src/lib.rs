@@ -4,6 +4,7 @@
 pub mod cli;
 pub mod config;
 pub mod container;
+pub mod events;
 pub mod guest;
 pub mod hotplug;
 pub mod image;

@@ -1,5 +1,7 @@
-//! Files that outlive a process: replaced atomically, guarded by `flock`, and
+//! Files that outlive a process: replaced atomically, rotated, guarded by `flock`, and
 //! work directories that the next command can recognise as abandoned.
+
+pub mod rotated;
 
 use std::ffi::OsStr;
 use std::fs::{self, File, OpenOptions};

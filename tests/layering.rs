@@ -9,21 +9,22 @@ use std::path::{Path, PathBuf};
 const ALLOWED: &[(&str, &[&str])] = &[
     ("state", &[]),
     ("tool", &[]),
+    ("events", &["state"]),
     ("config", &["network"]),
     ("xenstore", &[]),
     ("libxl", &["xenstore"]),
-    ("image", &["state", "tool"]),
+    ("image", &["events", "state", "tool"]),
     ("kernel", &["state"]),
-    ("network", &["state", "tool"]),
+    ("network", &["events", "state", "tool"]),
     ("share", &[]),
-    ("volume", &["state"]),
+    ("volume", &["events", "state"]),
     ("guest", &[]),
     ("hotplug", &["state", "xenstore"]),
     (
         "container",
         &[
-            "config", "guest", "hotplug", "image", "kernel", "libxl", "network", "share", "state",
-            "tool", "volume", "xenstore",
+            "config", "events", "guest", "hotplug", "image", "kernel", "libxl", "network", "share",
+            "state", "tool", "volume", "xenstore",
         ],
     ),
     (
@@ -36,6 +37,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
         &[
             "config",
             "container",
+            "events",
             "hotplug",
             "image",
             "kernel",

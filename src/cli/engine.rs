@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use std::thread;
 
 use anyhow::{Context, anyhow};
+use vxn_proto::{Answer, Query};
 
 use super::failure::{Failure, Hint};
 use crate::config::Settings;
@@ -72,6 +73,18 @@ impl Engine {
             answer => answer.map(drop),
         };
         done.with_context(|| format!("container {}", definition.name))
+    }
+
+    /// Asks the guest of a container that runs.
+    pub fn query(&self, definition: &Definition, query: Query) -> anyhow::Result<Answer> {
+        let mut connection = self.connect(definition)?;
+        let answer = match connection.ask(&ToMonitor::Query(query)) {
+            Ok(ToClient::Answer(answer)) => Ok(answer),
+            Ok(ToClient::Ended(_)) => Err(control::Error::NotRunning),
+            Ok(_) => Err(control::Error::Protocol),
+            Err(e) => Err(e),
+        };
+        answer.with_context(|| format!("container {}", definition.name))
     }
 
     /// Asks for something that is done when the container has ended; `None` when

@@ -149,7 +149,8 @@ pub fn talk(
     Ok(code(outcome?))
 }
 
-fn code(outcome: Outcome) -> ExitCode {
+/// The exit code of a command that stayed.
+pub fn code(outcome: Outcome) -> ExitCode {
     match outcome {
         Outcome::Ended(report) => run::exit(report),
         Outcome::Left => ExitCode::SUCCESS,

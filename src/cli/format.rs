@@ -191,6 +191,26 @@ pub fn bytes(count: u64) -> String {
     unreachable!("the last unit holds everything")
 }
 
+/// Bytes of memory in docker's units, `5.684MiB`: four digits, powers of 1024.
+pub fn binary_bytes(count: u64) -> String {
+    let mut size = count as f64;
+    let mut units = ["B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"].into_iter();
+    let mut unit = units.next().unwrap_or_default();
+    while size >= 1024.0 {
+        let Some(next) = units.next() else { break };
+        (size, unit) = (size / 1024.0, next);
+    }
+    let digits = match size {
+        s if s >= 1000.0 => 0,
+        s if s >= 100.0 => 1,
+        s if s >= 10.0 => 2,
+        _ => 3,
+    };
+    let text = format!("{size:.digits$}");
+    let text = if digits > 0 { text.trim_end_matches('0').trim_end_matches('.') } else { &text };
+    format!("{text}{unit}")
+}
+
 /// How long ago, in docker's words.
 pub fn ago(seconds: i64) -> String {
     let (minute, hour, day) = (60, 3600, 24 * 3600);
@@ -259,6 +279,11 @@ mod tests {
         assert_eq!(bytes(77_810_000), "77.8MB");
         assert_eq!(bytes(1_420_000_000), "1.42GB");
         assert_eq!(bytes(999_999), "1MB");
+        assert_eq!([0, 1023, 5_960_000].map(binary_bytes), ["0B", "1023B", "5.684MiB"]);
+        assert_eq!(
+            [160 << 20, 2_097_000_000, u64::MAX].map(binary_bytes),
+            ["160MiB", "1.953GiB", "16EiB"]
+        );
         assert_eq!(ago(0), "Less than a second ago");
         assert_eq!(ago(45), "45 seconds ago");
         assert_eq!(ago(3 * 86400), "3 days ago");

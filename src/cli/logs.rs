@@ -51,7 +51,7 @@ fn tail(text: &str) -> Result<Tail, String> {
 }
 
 /// docker's: RFC 3339, seconds since 1970, or a duration before now.
-fn time(text: &str) -> Result<Timestamp, String> {
+pub fn time(text: &str) -> Result<Timestamp, String> {
     let bad = || format!("{text:?} is no time: 2026-01-31T12:00:00Z, seconds since 1970, or 10m");
     if let Ok(time) = text.parse() {
         return Ok(time);
@@ -100,7 +100,8 @@ fn show(args: &LogsArgs, engine: &Engine, definition: &Definition) -> anyhow::Re
     }
 }
 
-fn broken_pipe(error: &anyhow::Error) -> bool {
+/// Whether the reader of the output has gone.
+pub fn broken_pipe(error: &anyhow::Error) -> bool {
     let is = |e: &io::Error| e.kind() == io::ErrorKind::BrokenPipe;
     error.chain().filter_map(|e| e.downcast_ref()).any(is)
 }

@@ -4,6 +4,8 @@ mod alias;
 mod backend;
 mod check;
 mod cidfile;
+mod completion;
+mod console;
 mod create;
 #[cfg(test)]
 mod docker_flags;
@@ -11,6 +13,7 @@ mod domain;
 pub mod domain_config;
 mod engine;
 mod env;
+mod events;
 mod exec;
 mod failure;
 mod format;
@@ -35,7 +38,9 @@ mod rm;
 mod run;
 mod spec;
 mod start;
+mod stats;
 mod stop;
+mod top;
 mod update;
 mod vconfig;
 mod volume;
@@ -100,6 +105,14 @@ enum Command {
     Inspect(inspect::InspectArgs),
     /// Show what a container has said, also when it has ended.
     Logs(logs::LogsArgs),
+    /// Show the processes of a container.
+    Top(top::TopArgs),
+    /// Show what containers take of the host and of their guests, second by second.
+    Stats(stats::StatsArgs),
+    /// Show what happens to containers, images, volumes and networks, as it happens.
+    Events(events::EventsArgs),
+    /// Show the log of a container's kernel: what is kept, and then what comes.
+    Console(console::ConsoleArgs),
     /// Run another command in a container that runs.
     Exec(exec::ExecArgs),
     /// Stay with a container that runs: its output, its stdin, its exit code.
@@ -116,6 +129,10 @@ enum Command {
     Oci(oci::OciArgs),
     /// Say what this host lacks to run containers as Xen DomUs, and how to get it.
     Check(check::CheckArgs),
+    /// Write a shell's completions of vxn to stdout.
+    Completion(completion::CompletionArgs),
+    /// Write the man pages of vxn and its verbs.
+    Man(completion::ManArgs),
     /// Show versions, the host, and the settings with where each came from.
     Info(info::InfoArgs),
     #[command(flatten)]
@@ -161,8 +178,12 @@ pub fn main() -> ExitCode {
 }
 
 fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
-    if let Command::Monitor(args) = &command {
-        return monitor::run(args);
+    // These need neither settings nor root.
+    match &command {
+        Command::Monitor(args) => return monitor::run(args),
+        Command::Completion(args) => return completion::completion(args),
+        Command::Man(args) => return completion::man(args),
+        _ => {}
     }
     let settings = Settings::load()?;
     // The monitors are started by a command that has cleared up.
@@ -186,6 +207,10 @@ fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
         Command::Port(args) => port::run(&args, &settings),
         Command::Inspect(args) => inspect::run(&args, &settings),
         Command::Logs(args) => logs::run(&args, &settings),
+        Command::Top(args) => top::run(&args, &settings),
+        Command::Stats(args) => stats::run(&args, &settings),
+        Command::Events(args) => events::run(&args, &settings),
+        Command::Console(args) => console::run(args, &settings),
         Command::Exec(args) => exec::exec(args, &settings),
         Command::Attach(args) => exec::attach(args, &settings),
         Command::Domain(args) => domain::run(args, &settings),
@@ -199,6 +224,8 @@ fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
         Command::Vconfig(args) => vconfig::run(&args, &settings),
         Command::Vstorage(verb) => Ok(vconfig::storage(&verb, &settings)),
         Command::Monitor(args) => monitor::run(&args),
+        Command::Completion(args) => completion::completion(&args),
+        Command::Man(args) => completion::man(&args),
     }
 }
 

@@ -12,6 +12,7 @@ use crate::config::Settings;
 use crate::container::condition::Condition;
 use crate::container::control::ToMonitor;
 use crate::container::definition::Definition;
+use crate::container::news;
 
 /// How to stop.
 #[derive(Debug, Args)]
@@ -55,7 +56,8 @@ pub fn restart(args: &StopArgs, settings: &Settings) -> anyhow::Result<ExitCode>
     let engine = Engine::new("restart", settings)?;
     engine.each(&args.names.containers, |engine, definition| {
         halt(engine, &definition, args)?;
-        start::detached(engine, definition, settings)?;
+        start::detached(engine, definition.clone(), settings)?;
+        news::tell(engine.store.root(), &definition, "restart", &[]);
         Ok(String::new())
     })
 }

@@ -1,7 +1,8 @@
-//! The tail of a DomU's kernel log, kept for when the guest fails.
+//! The tail of a DomU's kernel log, kept for when the guest fails and for those who
+//! look at it.
 
 use std::collections::VecDeque;
-use std::fs::{File, OpenOptions};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::fs::OpenOptionsExt;
@@ -14,8 +15,12 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use crate::libxl::DomId;
 use crate::state::LockFile;
 
-/// Bytes kept.
-const KEPT: usize = 16 * 1024;
+/// Bytes kept: a boot of Linux, and then some.
+pub const KEPT: usize = 64 * 1024;
+/// Bytes taken at a time, however much the guest says.
+const BATCH: usize = 64 * 1024;
+/// The kernel log of a container's last life, in the container's directory.
+const LAST: &str = "console.log";
 /// Lines shown.
 const SHOWN: usize = 20;
 /// How long the last words of a dead guest may take through xenconsoled.
@@ -59,42 +64,62 @@ impl ConsoleLog {
         self.open.then(|| self.tty.as_fd())
     }
 
-    /// Takes what is there.
-    pub fn drain(&mut self) {
-        let mut buffer = [0; 4096];
-        while self.open {
+    /// Takes what is there, a batch at most, and returns it.
+    pub fn drain(&mut self) -> Vec<u8> {
+        let (mut buffer, mut taken) = ([0; 4096], Vec::new());
+        while self.open && taken.len() < BATCH {
             match self.tty.read(&mut buffer) {
                 Ok(0) => self.open = false,
-                Ok(length) => self.keep(&buffer[..length]),
+                Ok(length) => taken.extend_from_slice(&buffer[..length]),
                 Err(e) if e.kind() == io::ErrorKind::WouldBlock => break,
                 // EIO: xenconsoled has closed its end.
                 Err(_) => self.open = false,
             }
         }
-    }
-
-    fn keep(&mut self, bytes: &[u8]) {
-        self.tail.extend(bytes);
+        self.tail.extend(&taken);
         let excess = self.tail.len().saturating_sub(KEPT);
         self.tail.drain(..excess);
+        taken
     }
 
-    /// The last lines, once xenconsoled has passed on a dead guest's last words:
-    /// it closes the pty after them, or half a second goes by.
-    pub fn last_words(mut self) -> Vec<String> {
+    /// What is kept of it.
+    pub fn kept(&self) -> Vec<u8> {
+        self.tail.iter().copied().collect()
+    }
+
+    /// Waits until xenconsoled has passed on a dead guest's last words, and returns
+    /// them: it closes the pty after them, or half a second goes by.
+    pub fn last_words(&mut self) -> Vec<u8> {
         let deadline = Instant::now() + LAST_WORDS;
-        self.drain();
+        let mut words = self.drain();
         while let Some(tty) = self.as_fd() {
             let left = deadline.saturating_duration_since(Instant::now());
             let timeout = PollTimeout::try_from(left).unwrap_or(PollTimeout::ZERO);
             match poll(&mut [PollFd::new(tty, PollFlags::POLLIN)], timeout) {
                 Ok(0) => break,
-                Ok(_) | Err(Errno::EINTR) => self.drain(),
+                Ok(_) | Err(Errno::EINTR) => words.extend(self.drain()),
                 Err(_) => break,
             }
         }
-        self.tail.make_contiguous();
-        lines(self.tail.as_slices().0)
+        words
+    }
+
+    /// The last lines of what is kept.
+    pub fn last_lines(&self) -> Vec<String> {
+        lines(&self.kept())
+    }
+}
+
+/// Keeps the kernel log of a life that ends in `home`, the container's directory.
+pub fn keep(home: &Path, log: &[u8]) -> io::Result<()> {
+    fs::write(home.join(LAST), log)
+}
+
+/// The kernel log of the container's last life, if it had one.
+pub fn last(home: &Path) -> io::Result<Option<Vec<u8>>> {
+    match fs::read(home.join(LAST)) {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
+        read => read.map(Some),
     }
 }
 

@@ -28,6 +28,7 @@ pub mod monitor;
 pub mod mounts;
 pub mod names;
 pub mod network;
+pub mod news;
 pub mod order;
 pub mod plan;
 pub mod process;
@@ -40,6 +41,7 @@ mod streams;
 pub(crate) mod sys;
 pub mod talk;
 pub mod terminal;
+pub mod usage;
 pub mod volumes;
 
 pub use id::{ContainerId, Name};

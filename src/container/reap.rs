@@ -5,8 +5,8 @@ use std::path::Path;
 
 use super::condition::{Ended, Recorded};
 use super::journal::{self, Journal, Record};
-use super::network;
 use super::store::{self, Containers};
+use super::{network, news};
 use crate::hotplug;
 use crate::image::Store;
 use crate::libxl::{self, Ctx};
@@ -77,8 +77,15 @@ pub fn abandoned(run: &Path) -> Result<usize, Error> {
 /// A `--rm` container goes with its life, of another one the end is written down.
 fn settle(store: &Containers, id: &super::ContainerId, why: &str) -> Result<(), store::Error> {
     match store.load(id) {
-        Ok(definition) if definition.remove => store.remove(id),
-        Ok(_) => store.record(id, &Recorded::Exited(Ended::abandoned(why))),
+        Ok(definition) => {
+            let ended = Ended::abandoned(why);
+            let code = ("exitCode", ended.code.to_string());
+            news::tell(store.root(), &definition, "die", &[code]);
+            if definition.remove {
+                return store.remove(id);
+            }
+            store.record(id, &Recorded::Exited(ended))
+        }
         // The monitor died before it had made it, or a power cut has halved it.
         Err(store::Error::NoSuchContainer(_)) => Ok(()),
         Err(e) => {

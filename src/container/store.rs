@@ -18,7 +18,7 @@ use std::path::{Path, PathBuf};
 
 use super::condition::{Condition, Ended, Live, Recorded};
 use super::definition::{Definition, Layer};
-use super::{ContainerId, Name, layer, volumes};
+use super::{ContainerId, Name, layer, news, volumes};
 use crate::state::{Lock, WorkDir, write_atomic};
 use crate::volume;
 
@@ -135,6 +135,7 @@ impl Containers {
             }
             return Err(e);
         }
+        news::tell(&self.root, definition, "create", &[]);
         if definition.remove {
             return Ok(());
         }
@@ -155,6 +156,10 @@ impl Containers {
         self.write(&self.home(&definition.id), definition)?;
         if old.name != definition.name {
             self.free(&old.name, &old.id)?;
+            let old_name = ("oldName", old.name.to_string());
+            news::tell(&self.root, definition, "rename", &[old_name]);
+        } else {
+            news::tell(&self.root, definition, "update", &[]);
         }
         Ok(())
     }
@@ -171,6 +176,7 @@ impl Containers {
         match definition {
             Ok(definition) => {
                 self.free(&definition.name, id)?;
+                news::tell(&self.root, &definition, "destroy", &[]);
                 if definition.remove {
                     volumes::remove_anonymous(&self.root, &definition)?;
                 }

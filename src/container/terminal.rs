@@ -4,7 +4,9 @@ use std::fs;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 
-use nix::sys::termios::{SetArg, Termios, cfmakeraw, tcgetattr, tcsetattr};
+use nix::sys::termios::{
+    LocalFlags, OutputFlags, SetArg, Termios, cfmakeraw, tcgetattr, tcsetattr,
+};
 use vxn_proto::WindowSize;
 
 /// The size of the terminal that this process has as stdin.
@@ -35,10 +37,22 @@ pub struct RawMode {
 impl RawMode {
     /// Sets the terminal that this process has as stdin.
     pub fn enter() -> io::Result<RawMode> {
+        RawMode::set(false)
+    }
+
+    /// The same, but Ctrl-C and its like are signals, and what is written starts its
+    /// lines at the left: for a terminal at which only keys that leave are typed.
+    pub fn with_signals() -> io::Result<RawMode> {
+        RawMode::set(true)
+    }
+
+    fn set(signals: bool) -> io::Result<RawMode> {
         let terminal = io::stdin().as_fd().try_clone_to_owned()?;
         let before = tcgetattr(&terminal)?;
         let mut raw = before.clone();
         cfmakeraw(&mut raw);
+        raw.local_flags.set(LocalFlags::ISIG, signals);
+        raw.output_flags.set(OutputFlags::OPOST, signals);
         tcsetattr(&terminal, SetArg::TCSANOW, &raw)?;
         Ok(RawMode { terminal, before })
     }

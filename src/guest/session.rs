@@ -3,11 +3,11 @@
 //! The guest is hostile: whatever it sends out of turn is an [`Error`], which
 //! ends the conversation, and what is kept for it is bounded by the windows.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 use vxn_proto::{
-    Configure, ExitStatus, Frame, ProcessId, ProcessSpec, ReceiveWindow, SendWindow, StartFailure,
-    StreamId, StreamKind, ToGuest, ToHost, VersionMismatch, Violation, WindowSize,
+    Answer, Configure, ExitStatus, Frame, ProcessId, ProcessSpec, Query, ReceiveWindow, SendWindow,
+    StartFailure, StreamId, StreamKind, ToGuest, ToHost, VersionMismatch, Violation, WindowSize,
 };
 
 /// Why a conversation ended early.
@@ -73,6 +73,8 @@ pub enum Event {
     },
     /// The guest cannot go on and says why.
     Failed(String),
+    /// The answer to the oldest question that had none.
+    Answer(Answer),
 }
 
 /// How far the greeting is.
@@ -109,6 +111,8 @@ pub struct Session {
     guest: Guest,
     processes: BTreeMap<ProcessId, Process>,
     next: u16,
+    /// What was asked and not answered yet.
+    queries: VecDeque<Query>,
     outbox: Vec<u8>,
 }
 
@@ -121,8 +125,8 @@ impl Default for Session {
 impl Session {
     /// A conversation that the guest has to begin.
     pub fn new() -> Session {
-        let processes = BTreeMap::new();
-        Session { guest: Guest::Booting, processes, next: 0, outbox: Vec::new() }
+        let (processes, queries) = (BTreeMap::new(), VecDeque::new());
+        Session { guest: Guest::Booting, processes, next: 0, queries, outbox: Vec::new() }
     }
 
     /// How far the greeting is.
@@ -150,6 +154,12 @@ impl Session {
     /// Tells the guest what of this host its container has.
     pub fn shares(&mut self, shares: Vec<vxn_proto::Share>) -> Result<(), Error> {
         self.tell(&ToGuest::Shares(shares))
+    }
+
+    /// Asks about the container. The guest answers in order.
+    pub fn query(&mut self, query: Query) -> Result<(), Error> {
+        self.queries.push_back(query);
+        self.tell(&ToGuest::Query(query))
     }
 
     /// Starts a process.
@@ -284,6 +294,11 @@ impl Session {
                 Ok(None)
             }
             ToHost::Failed { message } => Ok(Some(Event::Failed(message))),
+            ToHost::Answer(answer) => {
+                let asked = self.queries.pop_front().filter(|&query| answer.answers(query));
+                asked.ok_or(Error::OutOfTurn("Answer"))?;
+                Ok(Some(Event::Answer(answer)))
+            }
         }
     }
 

@@ -11,11 +11,13 @@ use vxn_link::{LinkError, Links};
 use super::definition::{DEFAULT, Defaults, Network, NewNetwork};
 use super::error::{Error, Result, at};
 use super::ledger::Leases;
+use crate::events::{self, Event, Kind};
 use crate::state::{Lock, remove_half_written, write_atomic};
 
 /// All networks of this host, and who is on them.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Networks {
+    root: PathBuf,
     /// The list of the networks that users made.
     definitions: PathBuf,
     defaults: Defaults,
@@ -27,7 +29,7 @@ impl Networks {
     /// are in `run` (`/run/vxn`).
     pub fn new(root: &Path, run: &Path, defaults: Defaults) -> Networks {
         let definitions = root.join("network/networks.json");
-        Networks { definitions, defaults, leases: Leases::new(run) }
+        Networks { root: root.to_owned(), definitions, defaults, leases: Leases::new(run) }
     }
 
     /// Every network, the default one first.
@@ -71,6 +73,7 @@ impl Networks {
         let network = Network::new(new, &all, &connected, now.as_secs())?;
         all.push(network.clone());
         self.write(&all)?;
+        self.tell("create", &network.name);
         Ok(network)
     }
 
@@ -92,7 +95,14 @@ impl Networks {
             return Err(Error::InUse { name: name.to_owned(), owners });
         }
         all.remove(at);
-        self.write(&all)
+        self.write(&all)?;
+        self.tell("destroy", name);
+        Ok(())
+    }
+
+    fn tell(&self, action: &str, name: &str) {
+        let event = Event::new(Kind::Network, action, name);
+        events::tell(&self.root, &event.with("name", name).with("type", "bridge"));
     }
 
     fn lock_definitions(&self) -> Result<Lock> {

@@ -7,11 +7,13 @@ use std::path::{Path, PathBuf};
 
 use super::error::at;
 use super::{Error, Name, Volume};
+use crate::events::{self, Event, Kind};
 use crate::state::{LockFile, WorkDir, write_atomic};
 
 /// All volumes of this host.
 #[derive(Debug, Clone)]
 pub struct Volumes {
+    root: PathBuf,
     volumes: PathBuf,
     tmp: PathBuf,
 }
@@ -23,7 +25,8 @@ const LOCK: &str = ".lock";
 impl Volumes {
     /// Those below `root` (`/var/lib/vxn`); it need not be there yet.
     pub fn new(root: &Path) -> Volumes {
-        Volumes { volumes: root.join("volumes"), tmp: root.join("tmp") }
+        let [volumes, tmp] = ["volumes", "tmp"].map(|name| root.join(name));
+        Volumes { root: root.to_owned(), volumes, tmp }
     }
 
     /// The directory of a volume's content.
@@ -75,7 +78,11 @@ impl Volumes {
     pub fn create(&self, volume: Volume) -> Result<Volume, Error> {
         let _lock = self.lock()?;
         match self.find(&volume.name) {
-            Err(Error::Unknown(_)) => self.make(&volume).map(|()| volume),
+            Err(Error::Unknown(_)) => {
+                self.make(&volume)?;
+                self.tell("create", &volume.name);
+                Ok(volume)
+            }
             found => found,
         }
     }
@@ -106,7 +113,14 @@ impl Volumes {
             return Err(Error::InUse { name: name.clone(), users: users.to_vec() });
         }
         let home = self.volumes.join(name.as_str());
-        fs::rename(&home, work.path().join("volume")).map_err(at(&home))
+        fs::rename(&home, work.path().join("volume")).map_err(at(&home))?;
+        self.tell("destroy", name);
+        Ok(())
+    }
+
+    fn tell(&self, action: &str, name: &Name) {
+        let event = Event::new(Kind::Volume, action, name.as_str());
+        events::tell(&self.root, &event.with("driver", "local"));
     }
 
     /// Under the lock. What it holds is on the disk before it is in its place.

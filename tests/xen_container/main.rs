@@ -8,6 +8,7 @@ mod layer;
 mod lifecycle;
 mod limits;
 mod logs;
+mod looking;
 mod terminal;
 mod volumes;
 

@@ -21,6 +21,7 @@ mod error;
 mod executor;
 mod fill;
 mod limits;
+mod look;
 pub mod modules;
 pub mod network;
 mod oom;

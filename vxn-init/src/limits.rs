@@ -51,6 +51,15 @@ pub fn limit_pids(cgroup: &str, pids: u64) -> Result<()> {
     fs::write(&file, pids.to_string()).context(format_args!("write {pids} to {file}"))
 }
 
+/// Processes and threads in the control group `cgroup`, which is there from the first
+/// process on. A kernel that does not count them lists them.
+pub fn tasks(cgroup: &str) -> u64 {
+    let read = |file| fs::read_to_string(format!("{CGROUPS}{cgroup}/{file}")).ok();
+    let count = read("pids.current").and_then(|count| count.trim().parse().ok());
+    let listed = || read("cgroup.threads").map(|list| list.lines().count() as u64);
+    count.or_else(listed).unwrap_or(0)
+}
+
 /// The kernel parameters that libcontainer has to set, from inside.
 pub fn inner_sysctls(limits: &Limits) -> HashMap<String, String> {
     let inner = limits.sysctls.iter().filter(|(key, _)| is_inner(key));

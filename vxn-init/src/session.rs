@@ -22,6 +22,7 @@ use crate::{
     channel::{Channel, Transport, short},
     container::Container,
     error::Context,
+    look,
     modules::Modules,
     network::Nics,
     process::Process,
@@ -131,6 +132,11 @@ impl<'a, T: Transport> Session<'a, T> {
             ToGuest::Shares(shares) => {
                 share::mount_all(&shares, self.modules, self.container.rootfs())?;
                 self.container.share(shares);
+                Ok(())
+            }
+            ToGuest::Query(query) => {
+                let answer = look::answer(query, self.container.rootfs())?;
+                self.channel.outbox.message(&ToHost::Answer(answer));
                 Ok(())
             }
             ToGuest::Start { process, spec } => self.start(process, &spec),

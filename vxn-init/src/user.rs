@@ -70,6 +70,11 @@ impl User {
     }
 }
 
+/// The name of the user with this number, if it has one.
+pub fn name_of(uid: u32, passwd: &[u8]) -> Option<&[u8]> {
+    accounts(passwd).find(|account| account.uid == uid).map(|account| account.name)
+}
+
 /// The first account with this name or number.
 fn find_account<'a>(user: &str, passwd: &'a [u8]) -> Option<Account<'a>> {
     let uid = if user.is_empty() { Some(0) } else { number(user) };

@@ -16,6 +16,7 @@ mod frame;
 mod limits;
 mod message;
 mod network;
+mod query;
 mod share;
 mod stream;
 mod window;
@@ -28,6 +29,7 @@ pub use message::{
     ToHost, VersionMismatch, WindowSize, Writable, negotiate,
 };
 pub use network::{HOSTS, Interface, Network};
+pub use query::{Answer, MAX_ANSWER, MAX_COMMAND, ProcessInfo, Query, Usage};
 pub use share::{SHARE_MSIZE, SHARED_FILE, Share, share_channel};
 pub use stream::{ProcessId, StreamId, StreamKind, UnknownStream};
 pub use window::{ReceiveWindow, SendWindow, Violation};

@@ -9,7 +9,8 @@ use std::{fmt, time::Duration};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use crate::{
-    Container, MAX_DATA, MIN_VERSION, Network, ProcessId, Share, StreamId, StreamKind, VERSION,
+    Answer, Container, MAX_DATA, MIN_VERSION, Network, ProcessId, Query, Share, StreamId,
+    StreamKind, VERSION,
 };
 
 /// A control message of one direction, and what else travels that way.
@@ -67,6 +68,8 @@ pub enum ToGuest {
     Network(Network),
     /// What of the host the container has. Once, before the first `Start`.
     Shares(Vec<Share>),
+    /// Asks about the container; answered by `Answer`, in the order of the questions.
+    Query(Query),
 }
 
 impl Message for ToGuest {
@@ -130,6 +133,8 @@ pub enum ToHost {
         /// What failed, on what, why.
         message: String,
     },
+    /// Answers the oldest `Query` that has no answer yet.
+    Answer(Answer),
 }
 
 impl Message for ToHost {

@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use proptest::{collection::vec, option, prelude::*};
 use vxn_proto::{
-    Configure, Container, Entropy, ExitStatus, FileSystem, Frame, Interface, Limits, MAX_DATA,
-    Network, Privileges, ProcessId, ProcessSpec, ReceiveWindow, Root, SendWindow, Share,
-    StartFailure, StreamId, StreamKind, Tmpfs, ToGuest, ToHost, Ulimit, WINDOW, WindowSize,
-    Writable,
+    Answer, Configure, Container, Entropy, ExitStatus, FileSystem, Frame, Interface, Limits,
+    MAX_DATA, Network, Privileges, ProcessId, ProcessInfo, ProcessSpec, Query, ReceiveWindow, Root,
+    SendWindow, Share, StartFailure, StreamId, StreamKind, Tmpfs, ToGuest, ToHost, Ulimit, Usage,
+    WINDOW, WindowSize, Writable,
 };
 
 fn process() -> impl Strategy<Value = ProcessId> {
@@ -149,6 +149,39 @@ fn to_guest() -> impl Strategy<Value = ToGuest> {
         stream(TO_HOST).prop_map(|stream| ToGuest::HangUp { stream }),
         network(),
         shares(),
+        prop::sample::select(&[Query::Processes, Query::Usage]).prop_map(ToGuest::Query),
+    ]
+}
+
+fn answer() -> impl Strategy<Value = Answer> {
+    let numbers = any::<([u32; 5], u8, [u64; 2], [Duration; 2])>();
+    let process = (numbers, any::<String>(), bytes(), bytes()).prop_map(
+        |(([pid, parent, uid, tty, threads], state, sizes, times), user, name, command)| {
+            let [virtual_bytes, resident_bytes] = sizes;
+            let [age, cpu] = times;
+            ProcessInfo {
+                pid,
+                parent,
+                uid,
+                user,
+                tty,
+                state,
+                threads,
+                virtual_bytes,
+                resident_bytes,
+                age,
+                cpu,
+                name,
+                command,
+            }
+        },
+    );
+    prop_oneof![
+        (vec(process, 0..4), any::<u32>())
+            .prop_map(|(processes, omitted)| Answer::Processes { processes, omitted }),
+        any::<[u64; 3]>().prop_map(|[memory_used, memory_total, tasks]| {
+            Answer::Usage(Usage { memory_used, memory_total, tasks })
+        }),
     ]
 }
 
@@ -179,6 +212,7 @@ fn to_host() -> impl Strategy<Value = ToHost> {
         (stream(TO_GUEST), any::<u32>())
             .prop_map(|(stream, bytes)| ToHost::Window { stream, bytes }),
         any::<String>().prop_map(|message| ToHost::Failed { message }),
+        answer().prop_map(ToHost::Answer),
     ]
 }
 

@@ -81,6 +81,10 @@ impl Attendance<'_> {
                 self.exited(process, Report { oom_killed, ..Report::exited(status.shell_code()) });
                 Ok(())
             }
+            Event::Answer(answer) => {
+                self.answered(answer);
+                Ok(())
+            }
             Event::Failed(message) => {
                 self.report = Some(Report::failed(ENGINE_FAILED, format!("the guest: {message}")));
                 Ok(())
@@ -133,6 +137,8 @@ impl Attendance<'_> {
         if Some(process) != self.process {
             let Some(other) = self.others.get_mut(&process) else { return Ok(()) };
             let client = if other.detached { other.client.take() } else { other.client };
+            let command = other.command.clone();
+            self.tell_exec("exec_start", &command, process);
             if let Some(client) = client {
                 self.desk.clients.tell(client, &ToClient::Started);
             }
@@ -141,6 +147,7 @@ impl Attendance<'_> {
         self.phase = Phase::Running;
         self.deadlines.timeout = self.plan.definition.timeout.map(|t| Instant::now() + t);
         self.desk.started()?;
+        self.tell("start", &[]);
         if let Some(front) = self.desk.front {
             self.desk.clients.tell(front, &ToClient::Started);
         }
@@ -177,7 +184,12 @@ impl Attendance<'_> {
     fn ended(&mut self, process: ProcessId, report: Report) {
         if Some(process) == self.process {
             self.report = Some(report);
-        } else if let Some(client) = self.others.remove(&process).and_then(|o| o.client) {
+            return;
+        }
+        let Some(other) = self.others.remove(&process) else { return };
+        let code = ("exitCode", report.code.to_string());
+        self.tell("exec_die", &[("execID", process.0.to_string()), code]);
+        if let Some(client) = other.client {
             self.feeds.remove(&client);
             self.desk.clients.tell(client, &ToClient::Ended(report));
         }

@@ -4,6 +4,8 @@
 mod error;
 mod feed;
 mod guest;
+mod look;
+mod news;
 mod outlet;
 mod phase;
 mod requests;
@@ -30,6 +32,7 @@ use super::streams::{Input, Mailbox, Output};
 use crate::guest::{Channel, Rest, Session};
 use crate::libxl::{Ctx, DomId};
 use feed::Feed;
+use look::Looks;
 use outlet::Outlet;
 use phase::{Deadlines, Phase};
 
@@ -57,11 +60,14 @@ pub struct Attendance<'a> {
     feeds: BTreeMap<ClientId, Feed>,
     /// Processes besides the main one, and who is with them.
     others: BTreeMap<ProcessId, Other>,
+    looks: Looks,
     process: Option<ProcessId>,
     size: Option<WindowSize>,
     phase: Phase,
     deadlines: Deadlines,
     interrupts: u32,
+    /// The user has asked for a stop, not only for a signal.
+    stopping: bool,
     report: Option<Report>,
 }
 
@@ -70,6 +76,8 @@ pub struct Attendance<'a> {
 struct Other {
     /// Who executes it, while they listen.
     client: Option<ClientId>,
+    /// What it executes, as it is told.
+    command: String,
     /// They listen only until it has started.
     detached: bool,
     tty: bool,
@@ -112,11 +120,13 @@ impl<'a> Attendance<'a> {
             outlets,
             feeds: BTreeMap::new(),
             others: BTreeMap::new(),
+            looks: Looks::default(),
             process: None,
             size,
             phase,
             deadlines: Deadlines::default(),
             interrupts: 0,
+            stopping: false,
             report: None,
         };
         attendance.watch_again();
@@ -133,8 +143,9 @@ impl<'a> Attendance<'a> {
                 Err(e) => break Report::failed(ENGINE_FAILED, e.to_string()),
             }
         };
+        self.tell_end(&report);
         let puzzling = report.error.is_some() && report.code == ENGINE_FAILED;
-        let console = if puzzling { self.console.last_words() } else { Vec::new() };
+        let console = self.close_console(puzzling);
         Report { console, ..report }
     }
 
@@ -179,7 +190,7 @@ impl<'a> Attendance<'a> {
             self.channel.acknowledge()?;
         }
         if console {
-            self.console.drain();
+            self.read_console();
         }
         if others {
             self.connection.note_changes();
@@ -196,6 +207,7 @@ impl<'a> Attendance<'a> {
     /// The first moment at which something is to be done without a cause.
     fn until(&self) -> Option<Instant> {
         let slow = self.outlets.iter().filter_map(Outlet::patience_ends);
+        let slow = slow.chain(self.looks.until());
         slow.chain(self.phase.until()).chain(self.deadlines.first()).min()
     }
 
@@ -207,6 +219,7 @@ impl<'a> Attendance<'a> {
             self.refuse(client, "the output was not taken fast enough");
             self.forget(client);
         }
+        self.overdue_answers(now);
         if self.report.is_some() || self.until().is_none_or(|until| now < until) {
             return Ok(());
         }
@@ -245,7 +258,7 @@ impl<'a> Attendance<'a> {
             return Ok(());
         };
         self.unpause()?;
-        self.session.signal(process, Signal::SIGKILL as u8)?;
+        self.signal_main(process, Signal::SIGKILL as u8)?;
         let destroy = Some(Instant::now() + GRACE);
         self.deadlines = Deadlines { timeout: None, kill: None, destroy, why };
         Ok(())
@@ -263,7 +276,7 @@ impl<'a> Attendance<'a> {
                 self.desk.by_user = true;
                 self.kill(Some("killed by a second interrupt".to_owned()))
             }
-            (Phase::Running, Some(process)) => Ok(self.session.signal(process, number)?),
+            (Phase::Running, Some(process)) => self.signal_main(process, number),
             (Phase::Booting { .. }, _) => {
                 self.desk.by_user = true;
                 let name = Signal::try_from(i32::from(number)).map_or("signal", Signal::as_str);

@@ -5,10 +5,9 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::Signal;
 use vxn_proto::{ProcessId, ProcessSpec, StreamId, StreamKind, WINDOW, WindowSize};
 
-use super::super::condition;
 use super::super::control::{ClientId, Heard, ToClient, ToMonitor};
 use super::super::report::{KILLED, Report};
-use super::super::terminal;
+use super::super::{condition, news, terminal};
 use super::feed::Feed;
 use super::guest::index;
 use super::phase::Phase;
@@ -46,6 +45,7 @@ impl Attendance<'_> {
             ToMonitor::Stop { signal, seconds } => return self.stop(signal, seconds),
             ToMonitor::Destroy => {
                 self.desk.by_user = true;
+                self.tell("kill", &[("signal", (Signal::SIGKILL as u8).to_string())]);
                 self.report = Some(Report::failed(KILLED, "the container was removed"));
                 return Ok(());
             }
@@ -69,6 +69,11 @@ impl Attendance<'_> {
                 return Ok(());
             }
             ToMonitor::Exec { spec, detached } => return self.exec(client, spec, detached),
+            ToMonitor::Query(query) => return self.query(client, query),
+            ToMonitor::Console { follow } => {
+                self.show_console(client, follow);
+                return Ok(());
+            }
             ToMonitor::Leave => {
                 self.forget(client);
                 if self.desk.is_front(client) {
@@ -107,6 +112,10 @@ impl Attendance<'_> {
         if let Some(process) = self.executed_by(client) {
             return Ok(self.session.signal(process, number)?);
         }
+        if self.looks.watches(client) {
+            self.end_console(client, number);
+            return Ok(());
+        }
         if self.desk.is_front(client) || !matches!(self.phase, Phase::Running) {
             return self.signal(number);
         }
@@ -118,7 +127,7 @@ impl Attendance<'_> {
             return self.kill(None);
         }
         match self.process {
-            Some(process) => Ok(self.session.signal(process, number)?),
+            Some(process) => self.signal_main(process, number),
             None => Ok(()),
         }
     }
@@ -145,6 +154,10 @@ impl Attendance<'_> {
         if let Some(process) = self.executed_by(client) {
             return Ok(self.session.consumed(StreamId { process, kind }, bytes as usize)?);
         }
+        if self.looks.taken(client, bytes) {
+            self.push_console(client);
+            return Ok(());
+        }
         self.outlets[index(kind)].taken(client, bytes);
         Ok(())
     }
@@ -165,7 +178,8 @@ impl Attendance<'_> {
         match (&self.phase, self.process) {
             (Phase::Running, Some(process)) => {
                 self.unpause()?;
-                self.session.signal(process, signal)?;
+                self.stopping = true;
+                self.signal_main(process, signal)?;
                 let seconds = seconds.unwrap_or(stop.seconds);
                 let at = |seconds| Instant::now() + Duration::from_secs(seconds);
                 self.deadlines.kill = seconds.map(at);
@@ -192,6 +206,7 @@ impl Attendance<'_> {
         }
         self.ctx.pause(self.domid)?;
         self.desk.tell(|live| live.phase = condition::Phase::Paused)?;
+        self.tell("pause", &[]);
         self.desk.clients.tell(client, &ToClient::Done);
         Ok(())
     }
@@ -200,20 +215,32 @@ impl Attendance<'_> {
         if self.paused() {
             self.ctx.unpause(self.domid)?;
             self.desk.tell(|live| live.phase = condition::Phase::Running)?;
+            self.tell("unpause", &[]);
         }
         Ok(())
     }
 
+    /// Why the guest cannot do anything for a client now.
+    pub(super) fn hindrance(&self) -> Option<&'static str> {
+        match self.phase {
+            Phase::Running if self.paused() => Some("the container is paused: unpause it first"),
+            Phase::Running => None,
+            _ => Some("the container is not running"),
+        }
+    }
+
     fn exec(&mut self, client: ClientId, spec: ProcessSpec, detached: bool) -> Result<(), Error> {
-        if self.paused() || !matches!(self.phase, Phase::Running) {
-            let why = if self.paused() { "paused: unpause it first" } else { "not running" };
-            self.refuse(client, &format!("the container is {why}"));
+        if let Some(why) = self.hindrance() {
+            self.refuse(client, why);
             return Ok(());
         }
         let (stdin, tty) = (spec.stdin, spec.tty.is_some());
+        let command = news::command(&spec.args);
         match self.session.start(spec) {
             Ok(process) => {
-                self.others.insert(process, Other { client: Some(client), detached, tty });
+                self.tell_exec("exec_create", &command, process);
+                let other = Other { client: Some(client), command, detached, tty };
+                self.others.insert(process, other);
                 if stdin {
                     self.feeds.insert(client, Feed::new(Some(process), true));
                 }
@@ -235,6 +262,7 @@ impl Attendance<'_> {
     /// A client has no part in this any more.
     pub(super) fn forget(&mut self, client: ClientId) {
         self.desk.watchers.remove(&client);
+        self.looks.forget(client);
         self.feeds.remove(&client);
         self.outlets.iter_mut().for_each(|outlet| outlet.forget(client));
     }

@@ -3,7 +3,9 @@
 //! not know.
 
 use serde::{Deserialize, Serialize};
-use vxn_proto::{MAX_DATA, Message, ProcessId, ProcessSpec, StreamKind, ToGuest, WindowSize};
+use vxn_proto::{
+    Answer, MAX_DATA, Message, ProcessId, ProcessSpec, Query, StreamKind, ToGuest, WindowSize,
+};
 
 use crate::container::report::Report;
 
@@ -68,6 +70,14 @@ pub enum ToMonitor {
     Leave,
     /// Start the container that is held. Answered with `Started`, or with its end.
     Start,
+    /// Ask the guest. Answered with its `Answer`.
+    Query(Query),
+    /// Show the guest's kernel log as stdout: what is kept of it, then what comes.
+    /// Answered by its end; a signal from the client ends it as well.
+    Console {
+        /// Go on with what comes.
+        follow: bool,
+    },
 }
 
 impl Message for ToMonitor {
@@ -97,6 +107,8 @@ pub enum ToClient {
     },
     /// What the client has waited for is over.
     Ended(Report),
+    /// The guest's words.
+    Answer(Answer),
 }
 
 impl Message for ToClient {

@@ -19,6 +19,7 @@ pub use read::{Entry, Error, Follow, Reader, Selection};
 pub use write::Writer;
 
 use crate::config::Memory;
+use crate::state::rotated;
 
 /// How a container's output is kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -83,10 +84,7 @@ pub fn directory(home: &Path) -> PathBuf {
 
 /// The current file, or the one before it by `age` rotations.
 fn file(dir: &Path, age: u32) -> PathBuf {
-    match age {
-        0 => dir.join("container.log"),
-        age => dir.join(format!("container.log.{age}")),
-    }
+    rotated::file(&dir.join("container.log"), age)
 }
 
 fn word(kind: StreamKind) -> &'static str {

@@ -1,9 +1,7 @@
 //! Reading a log, also while it grows.
 
-use std::fs::File;
-use std::io::{self, BufRead, BufReader};
+use std::io;
 use std::os::fd::AsFd;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
@@ -12,6 +10,7 @@ use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
 use vxn_proto::StreamKind;
 
 use super::file;
+use crate::state::rotated::Lines;
 
 /// Why a log cannot be read.
 #[derive(Debug, thiserror::Error)]
@@ -54,21 +53,15 @@ impl Selection {
 #[derive(Debug)]
 pub struct Reader {
     dir: PathBuf,
-    /// The file that is read now, and how often it was rotated when it was opened.
-    current: Option<(BufReader<File>, u32)>,
-    /// The beginning of a line whose end was not written yet.
-    partial: Vec<u8>,
+    lines: Lines,
 }
 
 impl Reader {
     /// Starts with the oldest file in `dir`.
     pub fn open(dir: &Path) -> Result<Reader, Error> {
-        let mut reader = Reader { dir: dir.to_owned(), current: None, partial: Vec::new() };
-        let oldest = (0..).take_while(|&age| file(dir, age).exists()).last();
-        if let Some(age) = oldest {
-            reader.current = Some((reader.open_file(age)?, age));
-        }
-        Ok(reader)
+        let path = file(dir, 0);
+        let lines = Lines::open(&path).map_err(|source| Error { path, source })?;
+        Ok(Reader { dir: dir.to_owned(), lines })
     }
 
     /// Gives every entry that `selection` wants to `each`, as far as the log goes.
@@ -112,56 +105,20 @@ impl Reader {
         Ok(())
     }
 
-    /// The next entry that is whole.
+    /// The next entry that is whole. A power cut can leave anything at the end of a
+    /// file; it is passed over.
     fn next(&mut self) -> Result<Option<Entry>, Error> {
         loop {
-            let Some((reader, _)) = &mut self.current else {
-                if !file(&self.dir, 0).exists() {
-                    return Ok(None);
+            let line = self.lines.next_line();
+            match line.map_err(|source| Error { path: self.dir.clone(), source })? {
+                None => return Ok(None),
+                Some(line) => {
+                    if let Some(entry) = parse(&line) {
+                        return Ok(Some(entry));
+                    }
                 }
-                self.current = Some((self.open_file(0)?, 0));
-                continue;
-            };
-            let read = reader.read_until(b'\n', &mut self.partial);
-            read.map_err(|source| Error { path: self.dir.clone(), source })?;
-            if self.partial.ends_with(b"\n") {
-                let line = std::mem::take(&mut self.partial);
-                match parse(&line) {
-                    Some(entry) => return Ok(Some(entry)),
-                    // A power cut can leave anything at the end of a file.
-                    None => continue,
-                }
-            }
-            if !self.advance()? {
-                return Ok(None);
             }
         }
-    }
-
-    /// At the end of a file: goes on to the one that was written after it.
-    fn advance(&mut self) -> Result<bool, Error> {
-        let Some((reader, _)) = &self.current else { return Ok(false) };
-        let mine = reader.get_ref().metadata();
-        let mine = mine.map_err(|source| Error { path: self.dir.clone(), source })?.ino();
-        let inode = |age| file(&self.dir, age).metadata().map(|meta| meta.ino()).ok();
-        let ages = (0..).map_while(|age| inode(age).map(|inode| (age, inode)));
-        let next = match ages.take(1001).find(|&(_, inode)| inode == mine) {
-            Some((0, _)) => return Ok(false),
-            Some((age, _)) => age - 1,
-            // It was rotated away under us: go on with the oldest that is left.
-            None => match (0..1001).take_while(|&age| file(&self.dir, age).exists()).last() {
-                Some(age) => age,
-                None => return Ok(false),
-            },
-        };
-        self.partial.clear();
-        self.current = Some((self.open_file(next)?, next));
-        Ok(true)
-    }
-
-    fn open_file(&self, age: u32) -> Result<BufReader<File>, Error> {
-        let path = file(&self.dir, age);
-        File::open(&path).map(BufReader::new).map_err(|source| Error { path, source })
     }
 }
 

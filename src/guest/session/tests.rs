@@ -94,3 +94,19 @@ fn what_comes_out_of_turn_is_refused() {
     let hello = ToHost::Hello { min: 4, max: 4, kernel: String::new() };
     assert!(session.receive(Frame::Message(hello)).is_err());
 }
+
+#[test]
+fn answers_come_in_the_order_of_the_questions_and_to_nothing_else() {
+    let usage = || ToHost::Answer(Answer::Usage(Default::default()));
+    let none = || ToHost::Answer(Answer::Processes { processes: vec![], omitted: 0 });
+    let (mut session, _) = running(false);
+    session.query(Query::Processes).unwrap();
+    session.query(Query::Usage).unwrap();
+    let event = session.receive(Frame::Message(none())).unwrap();
+    assert!(matches!(event, Some(Event::Answer(Answer::Processes { .. }))), "{event:?}");
+    let event = session.receive(Frame::Message(usage())).unwrap();
+    assert!(matches!(event, Some(Event::Answer(Answer::Usage(_)))), "{event:?}");
+    assert!(session.receive(Frame::Message(usage())).is_err(), "nobody has asked");
+    session.query(Query::Processes).unwrap();
+    assert!(session.receive(Frame::Message(usage())).is_err(), "another question");
+}

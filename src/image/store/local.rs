@@ -45,6 +45,7 @@ impl Store {
         progress(Progress::Layers { layers });
         let there = fetch::push(&stage, to, options, progress)?;
         self.note_remote(digest, to, there)?;
+        self.tell("push", to, Some(&to.to_string()));
         Ok(there)
     }
 
@@ -117,7 +118,9 @@ impl Store {
                 entries.push(entry(None));
                 found.push(Found { digest, name: None });
             }
+            let id = documents.config_digest;
             finish(&stage, String::new(), documents, entries, &options.limits, progress)?;
+            self.tell("load", id, found.last().and_then(|found| found.name.as_deref()));
         }
         Ok(found)
     }
@@ -161,8 +164,10 @@ impl Store {
         let digest = Digest::of(&bytes);
         let documents = stage.layout().image(&digest)?;
         let name = name.map(Reference::to_string);
+        let (id, told) = (documents.config_digest, name.clone());
         let entry = Entry { name, digest, size: bytes.len() as u64, stamp: None, remote: None };
         finish(&stage, String::new(), documents, vec![entry], &options.limits, progress)?;
+        self.tell("import", id, told.as_deref());
         Ok(digest)
     }
 }

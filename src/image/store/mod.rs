@@ -142,7 +142,9 @@ impl Store {
         let Origin { key, stamp, .. } = origin;
         let size = stage.size(&digest)?;
         let entry = Entry { name: Some(key.clone()), digest, size, stamp, remote };
-        finish(&stage, key, documents, vec![entry], &options.limits, progress)
+        let image = finish(&stage, key, documents, vec![entry], &options.limits, progress)?;
+        self.tell("pull", &image.reference, Some(&image.reference));
+        Ok(image)
     }
 
     /// Brings an image of a registry into the stage. While one command downloads

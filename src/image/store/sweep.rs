@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use super::super::layout::Documents;
 use super::super::{Digest, Error, Reference, Result, disk};
 use super::{Locked, Store};
+use crate::events::{self, Event, Kind};
 
 /// The images that containers are made of, by manifest, each with the names of
 /// its containers. They are kept whatever else is removed.
@@ -45,18 +46,24 @@ impl Store {
         entry.name = Some(name.to_string());
         entry.stamp = None;
         locked.index.add(entry);
-        locked.save()
+        locked.save()?;
+        self.tell("tag", self.id_of(digest), Some(&name.to_string()));
+        Ok(())
     }
 
     /// Takes names away. Their images stay.
     pub fn untag(&self, names: &[String]) -> Result<()> {
         let mut locked = self.locked()?;
+        let mut untagged = Vec::new();
         for name in names {
-            if locked.index.untag(name).is_none() {
-                return Err(Error::Unknown { name: name.clone() });
-            }
+            let digest = locked.index.untag(name);
+            untagged.push(digest.ok_or_else(|| Error::Unknown { name: name.clone() })?);
         }
-        locked.save()
+        locked.save()?;
+        for (name, digest) in names.iter().zip(untagged) {
+            self.tell("untag", self.id_of(&digest), Some(name));
+        }
+        Ok(())
     }
 
     /// Takes one name away; with the last one the image goes, unless a container
@@ -67,15 +74,16 @@ impl Store {
         let digest = untagged.ok_or_else(|| Error::Unknown { name: name.to_owned() })?;
         let nameless = |e: &&super::Entry| e.digest == digest && e.name.is_none();
         let gone = locked.index.entries().iter().any(|e| nameless(&e)).then_some(digest);
-        self.drop_images(&mut locked, gone, vec![name.to_owned()], in_use)
+        self.drop_images(&mut locked, gone, vec![(name.to_owned(), digest)], in_use)
     }
 
     /// Removes an image with all of its names, unless a container is made of it:
     /// then it loses its names only.
     pub fn remove_image(&self, digest: &Digest, in_use: &InUse) -> Result<Freed> {
         let mut locked = self.locked()?;
-        let names = names_of(&locked, digest);
-        for name in &names {
+        let names: Vec<_> =
+            names_of(&locked, digest).into_iter().map(|name| (name, *digest)).collect();
+        for (name, _) in &names {
             locked.index.untag(name);
         }
         self.drop_images(&mut locked, [*digest], names, in_use)
@@ -97,7 +105,7 @@ impl Store {
             let spare = !in_use.contains_key(&digest) && (all || names.is_empty());
             // One that cannot be read is of no use to anybody.
             if spare && self.blobs.image(&digest).map_or(true, |documents| wanted(&documents)) {
-                untagged.extend(names);
+                untagged.extend(names.into_iter().map(|name| (name, digest)));
                 gone.push(digest);
             }
         }
@@ -109,18 +117,35 @@ impl Store {
         &self,
         locked: &mut Locked<'_>,
         digests: impl IntoIterator<Item = Digest>,
-        untagged: Vec<String>,
+        untagged: Vec<(String, Digest)>,
         in_use: &InUse,
     ) -> Result<Freed> {
+        let named = |(name, digest)| (name, self.id_of(&digest));
+        let untagged: Vec<(String, Digest)> = untagged.into_iter().map(named).collect();
         let mut deleted = Vec::new();
         for digest in digests.into_iter().filter(|digest| !in_use.contains_key(digest)) {
-            deleted.push(self.blobs.image(&digest).map_or(digest, |d| d.config_digest));
+            deleted.push(self.id_of(&digest));
             locked.index.remove(&digest);
         }
         // Names first: what is half removed is then a leftover, not a damaged image.
         locked.save()?;
+        untagged.iter().for_each(|(name, id)| self.tell("untag", *id, Some(name)));
+        deleted.iter().for_each(|id| self.tell("delete", *id, None));
         let bytes = self.sweep(locked, in_use)?;
+        let untagged = untagged.into_iter().map(|(name, _)| name).collect();
         Ok(Freed { untagged, deleted, bytes })
+    }
+
+    /// The id of an image; of one that cannot be read, its digest.
+    fn id_of(&self, digest: &Digest) -> Digest {
+        self.blobs.image(digest).map_or(*digest, |documents| documents.config_digest)
+    }
+
+    /// Tells that something has happened to an image, for `vxn events`.
+    pub(super) fn tell(&self, action: &str, id: impl ToString, name: Option<&str>) {
+        let mut event = Event::new(Kind::Image, action, id.to_string());
+        event.attributes.extend(name.map(|name| ("name".to_owned(), name.to_owned())));
+        events::tell(&self.root, &event);
     }
 
     /// Removes the blobs and disks that no image needs. Pulls under way hold

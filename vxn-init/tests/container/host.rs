@@ -10,9 +10,9 @@ use std::{
 
 use crate::guest::SETTINGS;
 use vxn_proto::{
-    Container, Decoder, ExitStatus, Frame, ProcessId, ProcessSpec, ReceiveWindow, SendWindow,
-    StartFailure, StreamId, StreamKind, ToGuest, ToHost, WindowSize, encode_data, encode_eof,
-    encode_message,
+    Answer, Container, Decoder, ExitStatus, Frame, ProcessId, ProcessSpec, Query, ReceiveWindow,
+    SendWindow, StartFailure, StreamId, StreamKind, ToGuest, ToHost, WindowSize, encode_data,
+    encode_eof, encode_message,
 };
 
 /// Longer than anything here takes.
@@ -245,6 +245,18 @@ impl Host {
             self.stdin = None;
         }
         self.socket.write_all(&bytes).unwrap();
+    }
+
+    /// The answer to a question.
+    pub fn ask(&mut self, query: Query) -> Answer {
+        self.messages.clear();
+        self.send(&ToGuest::Query(query));
+        self.until(|host| host.messages.iter().any(|m| matches!(m, ToHost::Answer(_))));
+        let mut answers = self.messages.drain(..).filter_map(|message| match message {
+            ToHost::Answer(answer) => Some(answer),
+            _ => None,
+        });
+        answers.next_back().expect("it has come")
     }
 
     /// Hangs up and waits for the guest's end.

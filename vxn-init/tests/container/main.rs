@@ -7,6 +7,7 @@
 mod guest;
 mod host;
 mod limits;
+mod look;
 
 use std::{
     io::{self, stdin},
@@ -40,6 +41,7 @@ const TESTS: &[Test] = &[
     ("shares_are_bound_in_their_order", shares_are_bound_in_their_order),
     ("orphans_are_reaped", orphans_are_reaped),
     ("a_host_that_hangs_up_ends_the_guest", a_host_that_hangs_up_ends_the_guest),
+    ("processes_and_usage_are_told", look::processes_and_usage_are_told),
     ("limits_are_the_kernels", limits::limits_are_the_kernels),
     ("a_group_has_so_many_processes", limits::a_group_has_so_many_processes),
     ("a_kill_for_want_of_memory_is_told", limits::a_kill_for_want_of_memory_is_told),
