@@ -13,7 +13,7 @@ use libcontainer::oci_spec::{
 };
 use vxn_proto::{Limits, Ulimit};
 
-use crate::{Error, Result, error::Context};
+use crate::{Error, Result, error::Context, spec::CGROUP};
 
 /// Where the container's control group is mounted in the guest.
 const CGROUPS: &str = "/sys/fs/cgroup";
@@ -49,6 +49,11 @@ fn rlimit(Ulimit { name, soft, hard }: &Ulimit) -> Result<PosixRlimit> {
 pub fn limit_pids(cgroup: &str, pids: u64) -> Result<()> {
     let file = format!("{CGROUPS}{cgroup}/pids.max");
     fs::write(&file, pids.to_string()).context(format_args!("write {pids} to {file}"))
+}
+
+/// A file of the container's control group.
+pub fn control_file(name: &str) -> String {
+    format!("{CGROUPS}{CGROUP}/{name}")
 }
 
 /// The kernel parameters that libcontainer has to set, from inside.

@@ -12,6 +12,7 @@
 //! whole picture.
 
 mod container;
+mod files;
 mod frame;
 mod limits;
 mod message;
@@ -21,6 +22,7 @@ mod stream;
 mod window;
 
 pub use container::{Container, Tmpfs};
+pub use files::FileRequest;
 pub use frame::{Decoder, Error, Frame, encode_data, encode_eof, encode_message};
 pub use limits::{Limits, Privileges, Ulimit};
 pub use message::{
@@ -33,10 +35,10 @@ pub use stream::{ProcessId, StreamId, StreamKind, UnknownStream};
 pub use window::{ReceiveWindow, SendWindow, Violation};
 
 /// The newest protocol version that this crate speaks.
-pub const VERSION: u32 = 3;
+pub const VERSION: u32 = 4;
 
 /// The oldest protocol version that this crate still speaks.
-pub const MIN_VERSION: u32 = 3;
+pub const MIN_VERSION: u32 = 4;
 
 /// Bytes of a frame's header: body length and stream, both `u32` little endian.
 pub const HEADER: usize = 8;

@@ -9,7 +9,8 @@ use std::{fmt, time::Duration};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use crate::{
-    Container, MAX_DATA, MIN_VERSION, Network, ProcessId, Share, StreamId, StreamKind, VERSION,
+    Container, FileRequest, MAX_DATA, MIN_VERSION, Network, ProcessId, Share, StreamId, StreamKind,
+    VERSION,
 };
 
 /// A control message of one direction, and what else travels that way.
@@ -67,6 +68,14 @@ pub enum ToGuest {
     Network(Network),
     /// What of the host the container has. Once, before the first `Start`.
     Shares(Vec<Share>),
+    /// Does something with the container's files; answered as `Start`, and from there on
+    /// a process like any other, but that it is none of the container's.
+    Files {
+        /// The host's name for the process.
+        process: ProcessId,
+        /// What to do.
+        request: FileRequest,
+    },
 }
 
 impl Message for ToGuest {
@@ -292,10 +301,10 @@ mod tests {
 
     #[test]
     fn the_newest_common_version_is_taken() {
-        assert_eq!(negotiate(3, 3), Ok(3));
+        assert_eq!(negotiate(4, 4), Ok(4));
         assert_eq!(negotiate(0, u32::MAX), Ok(VERSION));
-        assert_eq!(negotiate(4, 7), Err(VersionMismatch { min: 4, max: 7 }));
-        assert_eq!(negotiate(2, 2), Err(VersionMismatch { min: 2, max: 2 }));
+        assert_eq!(negotiate(5, 7), Err(VersionMismatch { min: 5, max: 7 }));
+        assert_eq!(negotiate(3, 3), Err(VersionMismatch { min: 3, max: 3 }));
         assert_eq!(negotiate(0, 0), Err(VersionMismatch { min: 0, max: 0 }));
         assert_eq!(negotiate(1, 0), Err(VersionMismatch { min: 1, max: 0 }));
     }
