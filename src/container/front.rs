@@ -7,8 +7,9 @@ use std::process::{Child, Stdio};
 
 use nix::fcntl::{FcntlArg, FdFlag, fcntl};
 use nix::sys::signal::Signal;
+use vxn_proto::Frame;
 
-use super::control::{Connection, Error};
+use super::control::{Connection, Error, ToClient};
 use super::keys::DetachKeys;
 use super::monitor::signal_fd;
 use super::order::{Attach, Order};
@@ -52,6 +53,39 @@ pub fn run(order: &Order, keys: Option<DetachKeys>) -> io::Result<Outcome> {
         Err(e) => {
             monitor.wait()?;
             Ok(Outcome::Ended(monitor_died(&order.plan, &e)))
+        }
+    }
+}
+
+/// Starts a helper of a container, and returns once it can be asked: its monitor, and the
+/// link to it. The helper goes when the link is closed.
+///
+/// # Errors
+/// [`files::Error`](super::files::Error) when there is none.
+pub fn helper(order: &Order) -> Result<(Child, Connection), super::files::Error> {
+    let (mut link, theirs) = UnixStream::pair()?;
+    let mut monitor = spawn(order, OwnedFd::from(theirs))?;
+    if let Err(e) = report::send(&mut link, order) {
+        tracing::debug!("the monitor did not take its order: {e}");
+    }
+    let mut connection = Connection::over(link);
+    loop {
+        let report = match connection.receive() {
+            Ok(frames) if frames.contains(&Frame::Message(ToClient::Started)) => {
+                return Ok((monitor, connection));
+            }
+            Ok(frames) => frames.into_iter().find_map(|frame| match frame {
+                Frame::Message(ToClient::Ended(report)) => Some(report),
+                _ => None,
+            }),
+            Err(e) => {
+                monitor.wait()?;
+                return Err(super::files::Error::Helper(monitor_died(&order.plan, &e)));
+            }
+        };
+        if let Some(report) = report {
+            monitor.wait()?;
+            return Err(super::files::Error::Helper(report));
         }
     }
 }

@@ -10,8 +10,9 @@ use super::super::control::ToClient;
 use super::super::id::random_bytes;
 use super::super::report::{ENGINE_FAILED, KILLED, NOT_EXECUTABLE, NOT_FOUND, Report};
 use super::super::streams::{Input, Progress};
+use super::files::answer;
 use super::phase::Phase;
-use super::{Attendance, Error, GRACE};
+use super::{Attendance, Error, GRACE, Other, Work};
 use crate::guest::{Event, Guest, Rest};
 use crate::libxl::EventKind;
 
@@ -105,6 +106,13 @@ impl Attendance<'_> {
             self.session.shares(self.shares.told().to_vec())?;
         }
         self.tell_network()?;
+        if self.plan.helper {
+            self.phase = Phase::Running;
+            if let Some(front) = self.desk.front {
+                self.desk.clients.tell(front, &ToClient::Started);
+            }
+            return Ok(());
+        }
         let process = self.session.start(definition.process.spec(self.size))?;
         self.process = Some(process);
         self.feeds.values_mut().for_each(|feed| feed.aim(process));
@@ -132,7 +140,8 @@ impl Attendance<'_> {
     fn started(&mut self, process: ProcessId) -> Result<(), Error> {
         if Some(process) != self.process {
             let Some(other) = self.others.get_mut(&process) else { return Ok(()) };
-            let client = if other.detached { other.client.take() } else { other.client };
+            let detached = matches!(other.work, Work::Command { detached: true, .. });
+            let client = if detached { other.client.take() } else { other.client };
             if let Some(client) = client {
                 self.desk.clients.tell(client, &ToClient::Started);
             }
@@ -177,9 +186,10 @@ impl Attendance<'_> {
     fn ended(&mut self, process: ProcessId, report: Report) {
         if Some(process) == self.process {
             self.report = Some(report);
-        } else if let Some(client) = self.others.remove(&process).and_then(|o| o.client) {
+        } else if let Some(Other { client: Some(client), work }) = self.others.remove(&process) {
             self.feeds.remove(&client);
-            self.desk.clients.tell(client, &ToClient::Ended(report));
+            let end = if work == Work::Files { answer(report) } else { ToClient::Ended(report) };
+            self.desk.clients.tell(client, &end);
         }
     }
 

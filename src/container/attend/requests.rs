@@ -11,7 +11,7 @@ use super::super::report::{KILLED, Report};
 use super::feed::Feed;
 use super::guest::index;
 use super::phase::Phase;
-use super::{Attendance, Error, Other};
+use super::{Attendance, Error, Other, Work};
 use crate::guest;
 
 impl Attendance<'_> {
@@ -64,6 +64,7 @@ impl Attendance<'_> {
                 }
             }
             ToMonitor::Exec { spec, detached } => return self.exec(client, spec, detached),
+            ToMonitor::Files(request) => return self.work_on_files(client, request),
             ToMonitor::Leave => {
                 self.forget(client);
                 if self.desk.is_front(client) {
@@ -159,6 +160,7 @@ impl Attendance<'_> {
                 self.deadlines.kill = seconds.map(at);
                 Ok(())
             }
+            (Phase::Running, None) => self.power_off(Report::exited(0)),
             (Phase::Booting { .. }, _) => {
                 let code = 128_u8.saturating_add(signal);
                 self.report = Some(Report::failed(code, "stopped before the process ran"));
@@ -192,16 +194,25 @@ impl Attendance<'_> {
         Ok(())
     }
 
+    /// Why nothing can be started in the guest now.
+    pub(super) fn no_more_processes(&self) -> Option<&'static str> {
+        match self.phase {
+            _ if self.paused() => Some("paused: unpause it first"),
+            Phase::Running => None,
+            _ => Some("not running"),
+        }
+    }
+
     fn exec(&mut self, client: ClientId, spec: ProcessSpec, detached: bool) -> Result<(), Error> {
-        if self.paused() || !matches!(self.phase, Phase::Running) {
-            let why = if self.paused() { "paused: unpause it first" } else { "not running" };
+        if let Some(why) = self.no_more_processes() {
             self.refuse(client, &format!("the container is {why}"));
             return Ok(());
         }
         let (stdin, tty) = (spec.stdin, spec.tty.is_some());
         match self.session.start(spec) {
             Ok(process) => {
-                self.others.insert(process, Other { client: Some(client), detached, tty });
+                let work = Work::Command { detached, tty };
+                self.others.insert(process, Other { client: Some(client), work });
                 if stdin {
                     self.feeds.insert(client, Feed::new(Some(process), true));
                 }
@@ -236,14 +247,18 @@ impl Attendance<'_> {
             for kind in [StreamKind::Stdout, StreamKind::Stderr] {
                 self.session.consumed(StreamId { process, kind }, WINDOW as usize)?;
             }
-            let tty = self.others.get_mut(&process).is_some_and(|other| {
+            let work = self.others.get_mut(&process).map(|other| {
                 other.client = None;
-                other.tty
+                other.work
             });
-            if tty {
-                self.session.signal(process, Signal::SIGHUP as u8)?;
-            } else if fed {
-                self.session.close_stdin(process);
+            match work {
+                Some(Work::Command { tty: true, .. }) => {
+                    self.session.signal(process, Signal::SIGHUP as u8)?;
+                }
+                // Nobody has anything of it any more.
+                Some(Work::Files) => self.session.signal(process, Signal::SIGKILL as u8)?,
+                _ if fed => self.session.close_stdin(process),
+                _ => {}
             }
         }
         if self.desk.is_front(client) {

@@ -3,7 +3,9 @@
 //! not know.
 
 use serde::{Deserialize, Serialize};
-use vxn_proto::{MAX_DATA, Message, ProcessId, ProcessSpec, StreamKind, ToGuest, WindowSize};
+use vxn_proto::{
+    FileRequest, MAX_DATA, Message, ProcessId, ProcessSpec, StreamKind, ToGuest, WindowSize,
+};
 
 use crate::container::report::Report;
 
@@ -64,6 +66,9 @@ pub enum ToMonitor {
         /// Its output is not wanted, and its end need not be told.
         detached: bool,
     },
+    /// Work on the container's files. It has the client's streams; answered with `Started`,
+    /// at its end with `Done` or `Refused`.
+    Files(FileRequest),
     /// The client goes, and means it: the container stays.
     Leave,
 }
