@@ -1,10 +1,14 @@
 //! The command line: one file per verb.
 
 mod alias;
+mod archive_output;
 mod backend;
 mod check;
 mod cidfile;
+mod commit;
+mod cp;
 mod create;
+mod diff;
 #[cfg(test)]
 mod docker_flags;
 mod domain;
@@ -12,7 +16,9 @@ pub mod domain_config;
 mod engine;
 mod env;
 mod exec;
+mod export;
 mod failure;
+mod files;
 mod format;
 mod image;
 mod info;
@@ -103,6 +109,14 @@ enum Command {
     Exec(exec::ExecArgs),
     /// Stay with a container that runs: its output, its stdin, its exit code.
     Attach(exec::AttachArgs),
+    /// Copy files between a container, running or not, and this host.
+    Cp(cp::CpArgs),
+    /// Write the root file system of a container as a tar archive.
+    Export(export::ExportArgs),
+    /// List what a container has changed of its image.
+    Diff(diff::DiffArgs),
+    /// Make an image of what a container has changed of its own.
+    Commit(commit::CommitArgs),
     /// Drive domains directly, as xl does.
     Domain(domain::DomainArgs),
     /// Manage the networks that containers are on.
@@ -181,6 +195,10 @@ fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
         Command::Logs(args) => logs::run(&args, &settings),
         Command::Exec(args) => exec::exec(args, &settings),
         Command::Attach(args) => exec::attach(args, &settings),
+        Command::Cp(args) => cp::run(&args, &settings),
+        Command::Export(args) => export::run(&args, &settings),
+        Command::Diff(args) => diff::run(&args, &settings),
+        Command::Commit(args) => commit::run(&args, &settings),
         Command::Domain(args) => domain::run(args, &settings),
         Command::Network(args) => network::run(args, &settings),
         Command::Volume(args) => volume::run(args, &settings),
