@@ -279,3 +279,95 @@ impl Write for Work<'_> {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::Shutdown;
+    use std::os::unix::net::UnixStream;
+    use std::thread;
+
+    use vxn_proto::{Decoder, StreamId, encode_data, encode_eof, encode_message};
+
+    use super::super::control::STREAMS;
+    use super::*;
+
+    /// A request that is answered with `answers`, all at once; returns what was sent for
+    /// it too.
+    fn asked<T>(
+        answers: Vec<u8>,
+        ask: impl FnOnce(&mut Files) -> Result<T, Error>,
+    ) -> (Result<T, Error>, Vec<u8>) {
+        let (ours, mut theirs) = UnixStream::pair().unwrap();
+        let monitor = thread::spawn(move || {
+            // The client may go before it has it all.
+            let _ = theirs.write_all(&answers);
+            let _ = theirs.shutdown(Shutdown::Write);
+            let (mut bytes, mut sent) = (Vec::new(), Vec::new());
+            let _ = theirs.read_to_end(&mut bytes);
+            let (mut decoder, mut input) = (Decoder::<ToMonitor>::new(), &*bytes);
+            while let Some(frame) = decoder.decode(&mut input).unwrap() {
+                if let Frame::Data { body, .. } = frame {
+                    sent.extend(body);
+                }
+            }
+            sent
+        });
+        let mut files = Files::of(Connection::over(ours));
+        let asked = ask(&mut files);
+        drop(files);
+        (asked, monitor.join().unwrap())
+    }
+
+    fn frames(stdout: &[u8], stderr: &[u8], last: &ToClient) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        for (stream, data) in
+            [(StreamId::stdout(STREAMS), stdout), (StreamId::stderr(STREAMS), stderr)]
+        {
+            data.chunks(50_000).for_each(|chunk| encode_data(stream, chunk, &mut bytes));
+            encode_eof(stream, &mut bytes);
+        }
+        encode_message(last, &mut bytes).unwrap();
+        bytes
+    }
+
+    fn fetch(answers: Vec<u8>) -> Result<Vec<u8>, Error> {
+        let read = |files: &mut Files| {
+            files.fetch(FileRequest::Changes, |from| {
+                let mut bytes = Vec::new();
+                from.read_to_end(&mut bytes)?;
+                Ok(bytes)
+            })
+        };
+        asked(answers, read).0
+    }
+
+    #[test]
+    fn only_what_is_said_to_be_done_is_done() {
+        assert_eq!(fetch(frames(b"all", b"", &ToClient::Done)).unwrap(), b"all");
+        let refused = ToClient::Refused { message: "code 1".into() };
+        let words = |stderr: &[u8]| fetch(frames(b"a", stderr, &refused)).unwrap_err().to_string();
+        assert_eq!(words(b"no such\n"), "no such");
+        assert_eq!(words(b""), "code 1");
+        assert_eq!(words(&[b'x'; 9000]).len(), MAX_WORDS);
+        // The container's own end, with code 0, comes in the middle of it.
+        let ended = fetch(frames(b"half", b"", &ToClient::Ended(Report::exited(0))));
+        assert!(matches!(ended, Err(Error::Ended)));
+        assert!(matches!(fetch(Vec::new()), Err(Error::Control(_))), "nobody is there");
+    }
+
+    #[test]
+    fn what_comes_behind_an_archive_ends() {
+        let flood = frames(&vec![0; 2 * MAX_PADDING as usize], b"", &ToClient::Done);
+        let error = asked(flood, |files| files.fetch(FileRequest::Export, |_| Ok(()))).0;
+        assert!(error.unwrap_err().to_string().contains("does not end"));
+    }
+
+    #[test]
+    fn what_is_sent_arrives() {
+        let request = FileRequest::Unpack { path: b"/".to_vec(), any: true, keep_owners: true };
+        let send = |files: &mut Files| files.send(request, |to| Ok(to.write_all(&[7; 100_000])?));
+        let (done, sent) = asked(frames(b"", b"", &ToClient::Done), send);
+        done.unwrap();
+        assert_eq!(sent, [7; 100_000]);
+    }
+}

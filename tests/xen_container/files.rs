@@ -25,8 +25,8 @@ fn files_go_both_ways_running_and_stopped() {
     let Some(host) = host() else { return };
     let sums = host.shell(&format!("{TREE}; {KEPT}"));
     host.start("files", [], PATIENT);
-    host.ok(["cp", "-a", "-q", "/srv/files/tree", "files:/srv"]);
-    assert_eq!(host.ok(["exec", "-w", "/srv/tree", "files", "sh", "-c", KEPT]), sums);
+    host.ok(["cp", "-a", "-q", "/srv/files/tree", "files:/home"]);
+    assert_eq!(host.ok(["exec", "-w", "/home/tree", "files", "sh", "-c", KEPT]), sums);
     both_ways(&host, &sums);
     host.ok(["stop", "files"]);
     let code = host.field("files", "{{.State.Status}} {{.State.ExitCode}}");
@@ -44,9 +44,9 @@ fn files_go_both_ways_running_and_stopped() {
 /// Out of the container and as a stream back into it, and what cannot be.
 fn both_ways(host: &Host, sums: &str) {
     host.shell("rm -rf /srv/files/back");
-    host.ok(["cp", "-a", "files:/srv/tree", "/srv/files/back"]);
+    host.ok(["cp", "-a", "files:/home/tree", "/srv/files/back"]);
     assert_eq!(host.shell(&format!("cd /srv/files/back; {KEPT}")), sums);
-    let pipe = "vxn cp files:/srv/tree/. - | tar -tf - | sort | head -3 | tr '\\n' ' '; \
+    let pipe = "vxn cp files:/home/tree/. - | tar -tf - | sort | head -3 | tr '\\n' ' '; \
                 tar -cC /srv/files/tree . | vxn cp - files:/mnt 2>/dev/null; \
                 vxn cp files:/mnt/big - | tar -xOf - | md5sum";
     let expected = format!("./ ./big ./link {}", sums.lines().last().unwrap());
@@ -61,11 +61,11 @@ fn both_ways(host: &Host, sums: &str) {
 fn what_has_changed_is_listed_exported_and_committed() {
     let Some(host) = host() else { return };
     let script =
-        "echo new >/srv/new; chmod 700 /srv/new; rm /fixtures/script; echo more >>/etc/passwd";
+        "echo new >/home/new; chmod 700 /home/new; rm /fixtures/script; echo more >>/etc/passwd";
     host.start("changed", ["-e", "OWN=1"], &format!("{script}; {PATIENT}"));
     host.wait_for("changed", "ready");
     let running = host.ok(["diff", "changed"]);
-    for line in ["A /srv/new", "C /fixtures", "D /fixtures/script", "C /etc", "C /etc/passwd"] {
+    for line in ["A /home/new", "C /fixtures", "D /fixtures/script", "C /etc", "C /etc/passwd"] {
         assert!(running.lines().any(|l| l == line), "{line}: {running}");
     }
     assert!(!running.contains("/etc/host") && !running.contains("/proc"), "{running}");
@@ -76,12 +76,12 @@ fn what_has_changed_is_listed_exported_and_committed() {
     host.ok(["stop", "changed"]);
     assert_eq!(host.ok(["diff", "changed"]), running);
     let export = "vxn export -o /srv/export.tar changed; tar -tf /srv/export.tar | \
-                  grep -c -e ^srv/new$ -e ^etc/passwd$ -e ^fixtures/script$ -e ^proc/.; \
-                  tar -xOf /srv/export.tar srv/new; rm /srv/export.tar";
+                  grep -c -e ^home/new$ -e ^etc/passwd$ -e ^fixtures/script$ -e ^proc/.; \
+                  tar -xOf /srv/export.tar home/new; rm /srv/export.tar";
     assert_eq!(host.shell(export), "2\nnew");
     host.ok(["container", "commit", "--pause=false", "changed", "committed:2"]);
     for image in ["committed:1", "committed:2"] {
-        let script = "cat /srv/new; stat -c %a /srv/new; ls /fixtures/script; \
+        let script = "cat /home/new; stat -c %a /home/new; ls /fixtures/script; \
                       tail -1 /etc/passwd; echo $OWN $ADDED";
         let run = host.vxn(["run", "--rm", "-m", "160M", "--network", "none"]);
         let output = run.args([image, "sh", "-c", script]).run().unwrap();
