@@ -151,8 +151,9 @@ impl<'a> Attendance<'a> {
     }
 
     fn turn(&mut self) -> Result<Option<Report>, Error> {
-        self.feed()?;
         let rest = self.listen()?;
+        // Behind the guest's credit: nothing else may come that would wake us up for it.
+        self.feed()?;
         self.settle()?;
         // The outputs may have been finished when the exit came. It may have something
         // to say to the guest, so it comes before all that is sent.
