@@ -9,7 +9,8 @@ use std::path::Path;
 use images::{Layer, Layout, Packing, arch, digest, layers, leftovers, list, options, store};
 use serde_json::{Value, json};
 use tempfile::TempDir;
-use vxn::image::{Error, Image, Reference, Store};
+use vxn::image::store::Commit;
+use vxn::image::{Digest, Error, Image, Reference, Store};
 use vxn::tool::{SKOPEO, Tool};
 
 struct Fixture {
@@ -321,5 +322,47 @@ fn eight_at_once_share_one_disk() {
         runs.into_iter().map(|run| run.join().unwrap()).collect()
     });
     assert!(disks.windows(2).all(|pair| pair[0] == pair[1]));
+    assert_eq!(leftovers(fixture.dir.path()), Vec::<std::path::PathBuf>::new());
+}
+
+/// A layer of a guest, on top of an image, named `name`.
+fn commit(fixture: &Fixture, parent: Digest, layer: &[u8], name: &str) -> Result<Digest, Error> {
+    let name = Reference::parse(name).unwrap();
+    let commit = Commit {
+        parent,
+        config: fixture.store.config(&parent)?,
+        author: Some("me".into()),
+        comment: "fixed".into(),
+        created_by: "sh".into(),
+    };
+    fixture.store.commit(&mut &*layer, commit, Some(&name), &options(), &mut |_| {})
+}
+
+#[test]
+fn a_commit_is_its_image_and_a_layer() {
+    let fixture = Fixture::new();
+    let below = fixture.layout.image(arch().0, &layers("x"), Packing::Gzip);
+    let parent = fixture.image(&below).unwrap().digest;
+    let layer = Layer::new().file("etc/.wh.new", b"").file("hello", b"changed").tar();
+    let first = commit(&fixture, parent, &layer, "mine:1").unwrap();
+    let find = |name| fixture.store.find(&Reference::parse(name).unwrap()).unwrap().unwrap();
+    let image = find("mine:1");
+    assert_eq!(image.digest, first);
+    let files = list(&image.root_disk.path).join("\n");
+    assert!(files.contains("bin/su") && !files.contains("etc/new"), "{files}");
+    assert_eq!(images::cat(&image.root_disk.path, "hello"), "changed");
+    let last = image.config.history().iter().flatten().next_back().unwrap().clone();
+    assert_eq!((last.author().as_deref(), last.comment().as_deref()), (Some("me"), Some("fixed")));
+    // Of a commit too, and of one in which nothing has changed.
+    commit(&fixture, first, &Layer::new().tar(), "mine:2").unwrap();
+    assert_eq!(find("mine:2").config.rootfs().diff_ids().len(), 4);
+    // A guest's layer is hostile, and what is below may be gone.
+    let bad = commit(&fixture, parent, b"no archive at all", "mine:3").unwrap_err();
+    assert!(matches!(bad, Error::Layer { .. }), "{bad}");
+    assert!(matches!(
+        commit(&fixture, Digest::of(b"none"), &layer, "mine:3"),
+        Err(Error::Incomplete { .. })
+    ));
+    assert!(fixture.store.find(&Reference::parse("mine:3").unwrap()).unwrap().is_none());
     assert_eq!(leftovers(fixture.dir.path()), Vec::<std::path::PathBuf>::new());
 }

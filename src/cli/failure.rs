@@ -39,6 +39,21 @@ impl Failure {
     }
 }
 
+impl Failure {
+    /// The failure as an error that goes on its way, in the context of `what`.
+    pub fn into_error(self, what: String) -> anyhow::Error {
+        let Failure { mut error, hint, console } = self;
+        if !console.is_empty() {
+            error = format!("{error}; the DomU's last words: {}", console.join("; "));
+        }
+        let error = anyhow::anyhow!(error).context(what);
+        match hint {
+            Some(hint) => error.context(Hint(hint)),
+            None => error,
+        }
+    }
+}
+
 impl From<Report> for Failure {
     fn from(report: Report) -> Failure {
         let error = report.error.unwrap_or_default();

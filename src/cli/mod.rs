@@ -1,12 +1,16 @@
 //! The command line: one file per verb.
 
 mod alias;
+mod archive_output;
 mod backend;
 mod check;
 mod cidfile;
+mod commit;
 mod completion;
 mod console;
+mod cp;
 mod create;
+mod diff;
 #[cfg(test)]
 mod docker_flags;
 mod domain;
@@ -15,7 +19,9 @@ mod engine;
 mod env;
 mod events;
 mod exec;
+mod export;
 mod failure;
+mod files;
 mod format;
 mod image;
 mod info;
@@ -117,6 +123,14 @@ enum Command {
     Exec(exec::ExecArgs),
     /// Stay with a container that runs: its output, its stdin, its exit code.
     Attach(exec::AttachArgs),
+    /// Copy files between a container, running or not, and this host.
+    Cp(cp::CpArgs),
+    /// Write the root file system of a container as a tar archive.
+    Export(export::ExportArgs),
+    /// List what a container has changed of its image.
+    Diff(diff::DiffArgs),
+    /// Make an image of what a container has changed of its own.
+    Commit(commit::CommitArgs),
     /// Drive domains directly, as xl does.
     Domain(domain::DomainArgs),
     /// Manage the networks that containers are on.
@@ -190,39 +204,47 @@ fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
     if !matches!(&command, Command::Backend(args) if backend::is_monitor(args)) {
         clear_up(&settings);
     }
+    execute(command, &settings)
+}
+
+fn execute(command: Command, settings: &Settings) -> anyhow::Result<ExitCode> {
     match command {
-        Command::Run(args) => run::run(*args, &settings),
-        Command::Create(args) => create::run(*args, &settings),
-        Command::Start(args) => start::run(args, &settings),
-        Command::Stop(args) => stop::stop(&args, &settings),
-        Command::Restart(args) => stop::restart(&args, &settings),
-        Command::Kill(args) => stop::kill(&args, &settings),
-        Command::Pause(names) => stop::pause(&names, &settings),
-        Command::Unpause(names) => stop::unpause(&names, &settings),
-        Command::Wait(names) => stop::wait(&names, &settings),
-        Command::Rm(args) => rm::rm(&args, &settings),
-        Command::Rename(args) => rm::rename(&args, &settings),
-        Command::Update(args) => update::run(&args, &settings),
-        Command::Ps(args) => ps::run(&args, &settings),
-        Command::Port(args) => port::run(&args, &settings),
-        Command::Inspect(args) => inspect::run(&args, &settings),
-        Command::Logs(args) => logs::run(&args, &settings),
-        Command::Top(args) => top::run(&args, &settings),
-        Command::Stats(args) => stats::run(&args, &settings),
-        Command::Events(args) => events::run(&args, &settings),
-        Command::Console(args) => console::run(args, &settings),
-        Command::Exec(args) => exec::exec(args, &settings),
-        Command::Attach(args) => exec::attach(args, &settings),
-        Command::Domain(args) => domain::run(args, &settings),
-        Command::Network(args) => network::run(args, &settings),
-        Command::Volume(args) => volume::run(args, &settings),
-        Command::Backend(args) => backend::run(args, &settings),
-        Command::Oci(args) => Ok(oci::run(args, &settings)),
-        Command::Check(args) => check::run(&args, &settings),
-        Command::Info(args) => info::run(&args, &settings),
-        Command::Image(verb) => image::run(verb, &settings),
-        Command::Vconfig(args) => vconfig::run(&args, &settings),
-        Command::Vstorage(verb) => Ok(vconfig::storage(&verb, &settings)),
+        Command::Run(args) => run::run(*args, settings),
+        Command::Create(args) => create::run(*args, settings),
+        Command::Start(args) => start::run(args, settings),
+        Command::Stop(args) => stop::stop(&args, settings),
+        Command::Restart(args) => stop::restart(&args, settings),
+        Command::Kill(args) => stop::kill(&args, settings),
+        Command::Pause(names) => stop::pause(&names, settings),
+        Command::Unpause(names) => stop::unpause(&names, settings),
+        Command::Wait(names) => stop::wait(&names, settings),
+        Command::Rm(args) => rm::rm(&args, settings),
+        Command::Rename(args) => rm::rename(&args, settings),
+        Command::Update(args) => update::run(&args, settings),
+        Command::Ps(args) => ps::run(&args, settings),
+        Command::Port(args) => port::run(&args, settings),
+        Command::Inspect(args) => inspect::run(&args, settings),
+        Command::Logs(args) => logs::run(&args, settings),
+        Command::Top(args) => top::run(&args, settings),
+        Command::Stats(args) => stats::run(&args, settings),
+        Command::Events(args) => events::run(&args, settings),
+        Command::Console(args) => console::run(args, settings),
+        Command::Exec(args) => exec::exec(args, settings),
+        Command::Attach(args) => exec::attach(args, settings),
+        Command::Cp(args) => cp::run(&args, settings),
+        Command::Export(args) => export::run(&args, settings),
+        Command::Diff(args) => diff::run(&args, settings),
+        Command::Commit(args) => commit::run(&args, settings),
+        Command::Domain(args) => domain::run(args, settings),
+        Command::Network(args) => network::run(args, settings),
+        Command::Volume(args) => volume::run(args, settings),
+        Command::Backend(args) => backend::run(args, settings),
+        Command::Oci(args) => Ok(oci::run(args, settings)),
+        Command::Check(args) => check::run(&args, settings),
+        Command::Info(args) => info::run(&args, settings),
+        Command::Image(verb) => image::run(verb, settings),
+        Command::Vconfig(args) => vconfig::run(&args, settings),
+        Command::Vstorage(verb) => Ok(vconfig::storage(&verb, settings)),
         Command::Monitor(args) => monitor::run(&args),
         Command::Completion(args) => completion::completion(&args),
         Command::Man(args) => completion::man(&args),

@@ -149,6 +149,7 @@ pub fn plan(definition: Definition, settings: &Settings) -> anyhow::Result<Plan>
         boot_timeout: Duration::from_secs(settings.boot_timeout.value),
         root: settings.root.value.clone(),
         run: settings.run.value.clone(),
+        helper: false,
     })
 }
 

@@ -33,16 +33,17 @@ pub struct Desk {
     pub by_user: bool,
     log: Option<Writer>,
     live: Live,
-    directory: PathBuf,
+    /// Where the world is told; a helper tells nobody.
+    directory: Option<PathBuf>,
 }
 
 impl Desk {
-    /// A desk of which the world learns in `directory`.
+    /// A desk of which the world learns in `directory`, if at all.
     pub fn new(
         clients: Clients,
         signals: SignalFd,
         log: Option<Writer>,
-        directory: PathBuf,
+        directory: Option<PathBuf>,
     ) -> Desk {
         let monitor = std::process::id();
         let phase = Phase::Starting;
@@ -60,7 +61,7 @@ impl Desk {
     /// Tells the world something else.
     pub fn tell(&mut self, change: impl FnOnce(&mut Live)) -> io::Result<()> {
         change(&mut self.live);
-        self.live.write(&self.directory)
+        self.directory.as_deref().map_or(Ok(()), |directory| self.live.write(directory))
     }
 
     /// The process runs.

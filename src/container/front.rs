@@ -7,8 +7,9 @@ use std::process::{Child, Stdio};
 
 use nix::fcntl::{FcntlArg, FdFlag, fcntl};
 use nix::sys::signal::Signal;
+use vxn_proto::Frame;
 
-use super::control::{Connection, Error};
+use super::control::{Connection, Error, ToClient};
 use super::keys::DetachKeys;
 use super::monitor::signal_fd;
 use super::order::{Attach, Order};
@@ -64,6 +65,39 @@ fn standard_streams(order: &Order) -> [Stdio; 3] {
     let stdin = order.plan.definition.process.stdin;
     let stdin = if stdin { Stdio::inherit() } else { Stdio::null() };
     [stdin, Stdio::inherit(), Stdio::inherit()]
+}
+
+/// Starts a helper of a container, and returns once it can be asked: its monitor, and the
+/// link to it. The helper goes when the link is closed.
+///
+/// # Errors
+/// [`files::Error`](super::files::Error) when there is none.
+pub fn helper(order: &Order) -> Result<(Child, Connection), super::files::Error> {
+    let (mut link, theirs) = UnixStream::pair()?;
+    let mut monitor = spawn(OwnedFd::from(theirs), standard_streams(order), None)?;
+    if let Err(e) = report::send(&mut link, order) {
+        tracing::debug!("the monitor did not take its order: {e}");
+    }
+    let mut connection = Connection::over(link);
+    loop {
+        let report = match connection.receive() {
+            Ok(frames) if frames.contains(&Frame::Message(ToClient::Started)) => {
+                return Ok((monitor, connection));
+            }
+            Ok(frames) => frames.into_iter().find_map(|frame| match frame {
+                Frame::Message(ToClient::Ended(report)) => Some(report),
+                _ => None,
+            }),
+            Err(e) => {
+                monitor.wait()?;
+                return Err(super::files::Error::Helper(monitor_died(&order.plan, &e)));
+            }
+        };
+        if let Some(report) = report {
+            monitor.wait()?;
+            return Err(super::files::Error::Helper(report));
+        }
+    }
 }
 
 /// Starts this binary again as `vxn monitor`, with one socket besides the three

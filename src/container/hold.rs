@@ -224,7 +224,7 @@ mod tests {
 
     fn desk(dir: &std::path::Path) -> (Desk, Connection) {
         let clients = Clients::listen(&control::socket(dir)).unwrap();
-        let mut desk = Desk::new(clients, signal_fd(&[]).unwrap(), None, dir.to_owned());
+        let mut desk = Desk::new(clients, signal_fd(&[]).unwrap(), None, Some(dir.to_owned()));
         let (ours, theirs) = UnixStream::pair().unwrap();
         desk.front = Some(desk.clients.adopt(theirs).unwrap());
         (desk, Connection::over(ours))

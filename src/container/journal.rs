@@ -56,7 +56,7 @@ pub struct Record {
     pub uuid: Uuid,
     /// Process id of its monitor.
     pub monitor: u32,
-    /// Where the container itself is kept, when it outlives its DomU.
+    /// Where the container itself is kept, when the end of its DomU is its own.
     pub root: Option<PathBuf>,
 }
 

@@ -86,6 +86,9 @@ fn refresh(plan: &mut Plan, store: &Containers) {
 
 /// Writes down what is about to be.
 fn prepare(plan: &Plan, desk: &mut Desk, store: &Containers) -> Result<(), Error> {
+    if plan.helper {
+        return Ok(());
+    }
     let definition = &plan.definition;
     store.record(&definition.id, &Recorded::Alive)?;
     let told = desk.tell(|live| (live.phase, live.domid) = (Phase::Starting, None));
@@ -213,7 +216,8 @@ fn hear(desk: &mut Desk) {
                 | ToMonitor::Pause
                 | ToMonitor::Unpause
                 | ToMonitor::Start
-                | ToMonitor::Exec { .. },
+                | ToMonitor::Exec { .. }
+                | ToMonitor::Files(_),
             ) => {
                 let message = "the container is waiting to be started again".to_owned();
                 desk.clients.tell(client, &ToClient::Refused { message });

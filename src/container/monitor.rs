@@ -8,6 +8,7 @@
 
 use std::io::{self, Write};
 use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use jiff::Timestamp;
@@ -93,6 +94,9 @@ impl Error {
             ),
             Error::Store(e) => e.hint(),
             Error::Share(e) => e.hint(),
+            Error::Journal(journal::Error::Busy(_)) => {
+                Some("another command has it: try again when that is done".to_owned())
+            }
             Error::Journal(_) | Error::Io { .. } => None,
         }
     }
@@ -182,11 +186,17 @@ impl Monitor {
         if order.create {
             store.add(definition)?;
         }
-        let clients = Clients::listen(&control::socket(entry.path()));
-        let clients = clients.map_err(io_error("the monitor's socket"))?;
+        let listen =
+            |path: PathBuf| Clients::listen(&path).map_err(io_error("the monitor's socket"));
+        if order.plan.helper {
+            // Whoever looks for the container's monitor is to find that there is none.
+            let clients = listen(control::helper_socket(entry.path()))?;
+            return Ok(Desk::new(clients, signals, None, None));
+        }
+        let clients = listen(control::socket(entry.path()))?;
         let log = log::directory(&store.home(&definition.id));
         let log = Writer::open(&log, definition.log).map_err(io_error("the container's log"))?;
-        Ok(Desk::new(clients, signals, log, entry.path().to_owned()))
+        Ok(Desk::new(clients, signals, log, Some(entry.path().to_owned())))
     }
 
     /// Runs the container to its end, and tells everybody. Returns its code.
@@ -256,7 +266,8 @@ impl Monitor {
     }
 }
 
-/// Writes down how it ended; a `--rm` container goes altogether.
+/// Writes down how it ended; a `--rm` container goes altogether. A helper's end is none
+/// of the container's.
 fn settle(
     store: &Containers,
     plan: &Plan,
@@ -264,6 +275,9 @@ fn settle(
     desk: &Desk,
 ) -> Result<(), store::Error> {
     let id = &plan.definition.id;
+    if plan.helper {
+        return Ok(());
+    }
     if plan.definition.remove {
         return store.remove(id);
     }

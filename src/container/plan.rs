@@ -96,6 +96,9 @@ pub struct Plan {
     pub root: PathBuf,
     /// Where live state is kept.
     pub run: PathBuf,
+    /// The DomU is a helper: it is there for the container's files, its main process is
+    /// not started, and the container is as it was before.
+    pub helper: bool,
 }
 
 impl Plan {
@@ -107,7 +110,7 @@ impl Plan {
             monitor: std::process::id(),
             // The store knows it.
             name: None,
-            root: Some(self.root.clone()),
+            root: (!self.helper).then(|| self.root.clone()),
         }
     }
 
@@ -231,6 +234,7 @@ mod tests {
             boot_timeout: Duration::from_secs(1),
             root: "/var/lib/vxn".into(),
             run: "/run/vxn".into(),
+            helper: false,
         }
     }
 

@@ -6,8 +6,9 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use vxn_proto::{
-    Answer, Configure, ExitStatus, Frame, ProcessId, ProcessSpec, Query, ReceiveWindow, SendWindow,
-    StartFailure, StreamId, StreamKind, ToGuest, ToHost, VersionMismatch, Violation, WindowSize,
+    Answer, Configure, ExitStatus, FileRequest, Frame, ProcessId, ProcessSpec, Query,
+    ReceiveWindow, SendWindow, StartFailure, StreamId, StreamKind, ToGuest, ToHost,
+    VersionMismatch, Violation, WindowSize,
 };
 
 /// Why a conversation ended early.
@@ -168,15 +169,34 @@ impl Session {
     /// [`Error::TooLong`] when arguments and environment exceed a message,
     /// [`Error::TooMany`].
     pub fn start(&mut self, spec: ProcessSpec) -> Result<ProcessId, Error> {
+        let (stdin, stderr) = (spec.stdin, spec.tty.is_none());
+        self.begin(stdin, stderr, |process| ToGuest::Start { process, spec })
+    }
+
+    /// Has the guest work on the container's files: from there on a process like any
+    /// other.
+    ///
+    /// # Errors
+    /// As [`Session::start`].
+    pub fn work_on_files(&mut self, request: FileRequest) -> Result<ProcessId, Error> {
+        let stdin = request.takes_input();
+        self.begin(stdin, true, |process| ToGuest::Files { process, request })
+    }
+
+    fn begin(
+        &mut self,
+        stdin: bool,
+        stderr: bool,
+        start: impl FnOnce(ProcessId) -> ToGuest,
+    ) -> Result<ProcessId, Error> {
         let process = self.free_id().ok_or(Error::TooMany)?;
         let state = Process {
             running: true,
-            stdin: spec.stdin.then(SendWindow::new),
+            stdin: stdin.then(SendWindow::new),
             stdout: Some(ReceiveWindow::new()),
-            stderr: spec.tty.is_none().then(ReceiveWindow::new),
+            stderr: stderr.then(ReceiveWindow::new),
         };
-        let start = ToGuest::Start { process, spec };
-        vxn_proto::encode_message(&start, &mut self.outbox).map_err(Error::TooLong)?;
+        vxn_proto::encode_message(&start(process), &mut self.outbox).map_err(Error::TooLong)?;
         self.next = process.0.wrapping_add(1);
         self.processes.insert(process, state);
         Ok(process)

@@ -3,6 +3,7 @@
 //! are killed.
 
 mod exec;
+mod files;
 mod kills;
 mod layer;
 mod lifecycle;

@@ -28,6 +28,12 @@ use crate::{
 /// Our directory, outside of the container.
 const RUN: &str = "/run/vxn";
 
+/// Where the image's root file system is mounted.
+pub const LOWER: &str = "/run/vxn/lower";
+
+/// Where the writable layer has what the container has written.
+pub const UPPER: &str = "/run/vxn/layer/upper";
+
 /// How far the clock may be off.
 const CLOCK_TOLERANCE: Duration = Duration::from_millis(500);
 
@@ -65,8 +71,9 @@ fn set_clock(time: Duration) -> Result<()> {
 
 /// Mounts the disk read-only and the writable layer over it.
 fn mount_root(root: &Root, run: &Path, modules: &mut Modules, disks: &mut Disks) -> Result<Rootfs> {
-    let [lower, layer, merged] = ["lower", "layer", "root"].map(|name| run.join(name));
-    for dir in [&lower, &layer, &merged] {
+    let [layer, merged] = ["layer", "root"].map(|name| run.join(name));
+    let (lower, upper) = (Path::new(LOWER), Path::new(UPPER));
+    for dir in [lower, &layer, &merged] {
         fs::create_dir_all(dir).context(format_args!("create {}", dir.display()))?;
     }
     let (kind, module) = match root.fs {
@@ -77,18 +84,18 @@ fn mount_root(root: &Root, run: &Path, modules: &mut Modules, disks: &mut Disks)
     modules.load(module)?;
     modules.load("overlay")?;
     let disk = disks.wait(&root.device)?;
-    mount_disk(&disk, &lower, kind, MsFlags::MS_RDONLY)?;
+    mount_disk(&disk, lower, kind, MsFlags::MS_RDONLY)?;
     mount_layer(&root.writable, &layer, modules, disks)?;
-    let (upper, work) = (layer.join("upper"), layer.join("work"));
+    let work = layer.join("work");
     if !upper.exists() {
-        fs::create_dir(&upper).context("create the writable layer")?;
-        same_owner(&lower, &upper).context("copy the root directory's owner")?;
+        fs::create_dir(upper).context("create the writable layer")?;
+        same_owner(lower, upper).context("copy the root directory's owner")?;
     }
     fs::create_dir_all(&work).context("create the writable layer")?;
+    // A layer of an image has no word for a directory that was renamed, nor for a file of
+    // which only the attributes have changed: `diff` and `commit` read what is above.
     let options = format!(
-        "lowerdir={},upperdir={},workdir={}",
-        lower.display(),
-        upper.display(),
+        "lowerdir={LOWER},upperdir={UPPER},workdir={},redirect_dir=off,metacopy=off",
         work.display()
     );
     mount_at("overlay", &merged, MsFlags::empty(), &options)?;

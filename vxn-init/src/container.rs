@@ -17,13 +17,14 @@ use libcontainer::{
     syscall::syscall::SyscallType,
 };
 use nix::{sched::CloneFlags, sys::signal::Signal, unistd::Pid};
-use vxn_proto::{Container as Settings, ProcessSpec, Share, StartFailure};
+use vxn_proto::{Container as Settings, FileRequest, ProcessSpec, Share, StartFailure};
 
 use crate::{
     Error, Result,
     error::Context,
     executor::{Program, Report},
-    limits,
+    files::{self, View},
+    freezer, limits,
     oom::OomKills,
     rootfs::Rootfs,
     spec,
@@ -47,6 +48,8 @@ pub struct Container {
     state: PathBuf,
     reaper: Pid,
     oom_kills: OomKills,
+    /// The work for which its processes stand still.
+    frozen_for: Option<Pid>,
     /// The first process.
     main: Option<Pid>,
     /// Whether the namespace, and so every process, is gone.
@@ -93,8 +96,19 @@ impl Container {
         let (hostname, state) = (hostname.to_owned(), state.to_owned());
         let oom_kills = OomKills::watch();
         let shares = Vec::new();
-        let (main, gone) = (None, false);
-        Ok(Self { root, hostname, settings, shares, state, reaper, oom_kills, main, gone })
+        let (frozen_for, main, gone) = (None, None, false);
+        Ok(Self {
+            root,
+            hostname,
+            settings,
+            shares,
+            state,
+            reaper,
+            oom_kills,
+            frozen_for,
+            main,
+            gone,
+        })
     }
 
     /// Whether the kernel has killed one of its processes for want of memory.
@@ -119,6 +133,11 @@ impl Container {
     pub fn start(&mut self, spec: &ProcessSpec) -> std::result::Result<(Pid, Ends), Failure> {
         if self.gone {
             return Err(Error::Other("the container has ended".into()).into());
+        }
+        if self.frozen_for.is_some() {
+            // libcontainer would wait for a process that stands still, and all with it.
+            let why = "the container stands still for a commit: try again when that is done";
+            return Err(Error::Other(why.into()).into());
         }
         let plan = self.plan(spec)?;
         let name = plan.args.first().cloned().unwrap_or_default();
@@ -151,12 +170,41 @@ impl Container {
         started
     }
 
+    /// Starts work on its files.
+    ///
+    /// # Errors
+    /// The kernel's.
+    pub fn work_on_files(&mut self, request: &FileRequest) -> Result<(Pid, Ends)> {
+        let freeze = matches!(request, FileRequest::Layer { freeze: true });
+        if freeze && self.frozen_for.is_some() {
+            return Err(Error::Other("the container stands still for another commit".into()));
+        }
+        if self.main.is_none() {
+            self.make_mount_points()?;
+        }
+        if freeze {
+            freezer::set(true)?;
+        }
+        let (root, read_only) = (self.root.path(), self.settings.read_only);
+        let started = files::start(request, View { root, read_only, shares: &self.shares });
+        if freeze {
+            match &started {
+                Ok((pid, _)) => self.frozen_for = Some(*pid),
+                Err(_) => freezer::set(false)?,
+            }
+        }
+        started
+    }
+
     /// Notes that a process has been waited for; the end of the main process
     /// is the end of all.
     ///
     /// # Errors
     /// The kernel's.
     pub fn reaped(&mut self, pid: Pid) -> Result<()> {
+        if self.frozen_for.take_if(|work| *work == pid).is_some() {
+            freezer::set(false)?;
+        }
         if pid == self.reaper {
             self.gone = true;
         } else if self.main == Some(pid) {
@@ -196,9 +244,9 @@ impl Container {
         })
     }
 
-    /// The whole configuration, with its first process.
-    fn configuration(&self, process: OciProcess) -> Result<Spec> {
-        // Over a root that cannot be written to, nobody could make them later.
+    /// Makes what is mounted on, where it is missing: over a root that cannot be written
+    /// to, nobody could make it later.
+    fn make_mount_points(&self) -> Result<()> {
         for tmpfs in &self.settings.tmpfs {
             self.root.create_dir_all(Path::new(&tmpfs.path))?;
         }
@@ -210,6 +258,12 @@ impl Container {
                 self.root.create_file(path)?;
             }
         }
+        Ok(())
+    }
+
+    /// The whole configuration, with its first process.
+    fn configuration(&self, process: OciProcess) -> Result<Spec> {
+        self.make_mount_points()?;
         let (root, hostname) = (self.root.path(), self.hostname.as_str());
         spec::container(root, hostname, (&self.settings, &self.shares), process, self.reaper)
     }

@@ -13,7 +13,7 @@ use libcontainer::oci_spec::{
 };
 use vxn_proto::{Limits, Ulimit};
 
-use crate::{Error, Result, error::Context};
+use crate::{Error, Result, error::Context, spec::CGROUP};
 
 /// Where the container's control group is mounted in the guest.
 const CGROUPS: &str = "/sys/fs/cgroup";
@@ -58,6 +58,11 @@ pub fn tasks(cgroup: &str) -> u64 {
     let count = read("pids.current").and_then(|count| count.trim().parse().ok());
     let listed = || read("cgroup.threads").map(|list| list.lines().count() as u64);
     count.or_else(listed).unwrap_or(0)
+}
+
+/// A file of the container's control group.
+pub fn control_file(name: &str) -> String {
+    format!("{CGROUPS}{CGROUP}/{name}")
 }
 
 /// The kernel parameters that libcontainer has to set, from inside.

@@ -6,7 +6,7 @@ use std::{
     fs::File,
     io::{self, Read, Write},
     os::fd::{AsFd, OwnedFd},
-    path::{Component, Path, PathBuf},
+    path::{Path, PathBuf},
 };
 
 use nix::{
@@ -15,6 +15,8 @@ use nix::{
     sys::stat::{Mode, mkdirat},
     unistd::{UnlinkatFlags, unlinkat},
 };
+
+use vxn_files::normalize;
 
 use crate::{Result, error::Context};
 
@@ -116,35 +118,11 @@ impl Rootfs {
     }
 }
 
-/// An absolute path without `.` and `..`, taken by the letter as docker does.
-pub fn normalize(path: &Path) -> PathBuf {
-    let mut clean = PathBuf::from("/");
-    for part in path.components() {
-        match part {
-            Component::Normal(name) => clean.push(name),
-            Component::ParentDir => {
-                clean.pop();
-            }
-            Component::RootDir | Component::CurDir | Component::Prefix(_) => {}
-        }
-    }
-    clean
-}
-
 #[cfg(test)]
 mod tests {
     use std::{fs, os::unix::fs::symlink};
 
     use super::*;
-
-    #[test]
-    fn paths_are_cleaned_by_the_letter() {
-        for (path, clean) in
-            [("/", "/"), ("/a/./b//c/", "/a/b/c"), ("/a/../../b", "/b"), ("..", "/"), ("", "/")]
-        {
-            assert_eq!(normalize(Path::new(path)), Path::new(clean), "{path}");
-        }
-    }
 
     #[test]
     fn links_of_the_image_do_not_lead_out() {

@@ -13,20 +13,19 @@ use nix::{
     },
     unistd::Pid,
 };
-use vxn_proto::{
-    ExitStatus, Frame, ProcessId, ProcessSpec, StartFailure, StreamId, ToGuest, ToHost,
-};
+use vxn_proto::{ExitStatus, Frame, ProcessId, StartFailure, StreamId, ToGuest, ToHost};
 
 use crate::{
     Error, Result,
     channel::{Channel, Transport, short},
-    container::Container,
+    container::{Container, Failure},
     error::Context,
     look,
     modules::Modules,
     network::Nics,
     process::Process,
     share,
+    stdio::Ends,
 };
 
 /// Processes that may run at once.
@@ -139,7 +138,12 @@ impl<'a, T: Transport> Session<'a, T> {
                 self.channel.outbox.message(&ToHost::Answer(answer));
                 Ok(())
             }
-            ToGuest::Start { process, spec } => self.start(process, &spec),
+            ToGuest::Start { process, spec } => {
+                self.start(process, |container| container.start(&spec))
+            }
+            ToGuest::Files { process, request } => {
+                self.start(process, |container| Ok(container.work_on_files(&request)?))
+            }
             ToGuest::Signal { process, signal } => {
                 if let Some(process) = self.processes.get(&process) {
                     process.signal(signal);
@@ -162,14 +166,18 @@ impl<'a, T: Transport> Session<'a, T> {
         }
     }
 
-    fn start(&mut self, id: ProcessId, spec: &ProcessSpec) -> Result<()> {
+    fn start(
+        &mut self,
+        id: ProcessId,
+        begin: impl FnOnce(&mut Container) -> std::result::Result<(Pid, Ends), Failure>,
+    ) -> Result<()> {
         if self.processes.contains_key(&id) {
             return Err(Error::Protocol(format!("process {} is already there", id.0)));
         }
         let (reason, message) = if self.processes.len() >= MAX_PROCESSES {
             (StartFailure::Other, format!("{MAX_PROCESSES} processes are running already"))
         } else {
-            match self.container.start(spec) {
+            match begin(&mut self.container) {
                 Ok((pid, ends)) => {
                     self.processes.insert(id, Process::new(id, pid, ends));
                     let pid = pid.as_raw().unsigned_abs();

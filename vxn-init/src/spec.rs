@@ -19,7 +19,9 @@ use libcontainer::oci_spec::{
 use nix::unistd::Pid;
 use vxn_proto::{Container as Settings, ProcessSpec, Share, Tmpfs};
 
-use crate::{Error, Result, limits, privileges, rootfs::normalize, share, user::User};
+use vxn_files::normalize;
+
+use crate::{Error, Result, limits, privileges, share, user::User};
 
 /// The search path of a process that brings none, docker's.
 const PATH: &str = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";

@@ -64,6 +64,24 @@ pub fn prepare(
 }
 
 fn pipes(stdin: bool, builder: ContainerBuilder) -> Result<(ContainerBuilder, Pending)> {
+    let (Theirs { input, output, error }, ends) = pair(stdin)?;
+    let builder = builder.with_stdin(input).with_stdout(output).with_stderr(error);
+    Ok((builder, Pending::Pipes(ends)))
+}
+
+/// The process's ends of its pipes.
+#[derive(Debug)]
+pub struct Theirs {
+    /// stdin.
+    pub input: OwnedFd,
+    /// stdout.
+    pub output: OwnedFd,
+    /// stderr.
+    pub error: OwnedFd,
+}
+
+/// Pipes for a process, both ends of each. Without `stdin` it reads `/dev/null`.
+pub fn pair(stdin: bool) -> Result<(Theirs, Ends)> {
     let (theirs_in, input) = if stdin {
         let (read, write) = pipe()?;
         (read, Some(ours(write)?))
@@ -72,9 +90,8 @@ fn pipes(stdin: bool, builder: ContainerBuilder) -> Result<(ContainerBuilder, Pe
     };
     let (output, theirs_out) = pipe()?;
     let (error, theirs_err) = pipe()?;
-    let builder = builder.with_stdin(theirs_in).with_stdout(theirs_out).with_stderr(theirs_err);
-    let ends = Ends { input, output: ours(output)?, error: Some(ours(error)?) };
-    Ok((builder, Pending::Pipes(ends)))
+    let theirs = Theirs { input: theirs_in, output: theirs_out, error: theirs_err };
+    Ok((theirs, Ends { input, output: ours(output)?, error: Some(ours(error)?) }))
 }
 
 impl Pending {

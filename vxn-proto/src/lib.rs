@@ -12,6 +12,7 @@
 //! whole picture.
 
 mod container;
+mod files;
 mod frame;
 mod limits;
 mod message;
@@ -22,6 +23,7 @@ mod stream;
 mod window;
 
 pub use container::{Container, Tmpfs};
+pub use files::FileRequest;
 pub use frame::{Decoder, Error, Frame, encode_data, encode_eof, encode_message};
 pub use limits::{Limits, Privileges, Ulimit};
 pub use message::{

@@ -9,8 +9,8 @@ use std::{fmt, time::Duration};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use crate::{
-    Answer, Container, MAX_DATA, MIN_VERSION, Network, ProcessId, Query, Share, StreamId,
-    StreamKind, VERSION,
+    Answer, Container, FileRequest, MAX_DATA, MIN_VERSION, Network, ProcessId, Query, Share,
+    StreamId, StreamKind, VERSION,
 };
 
 /// A control message of one direction, and what else travels that way.
@@ -70,6 +70,14 @@ pub enum ToGuest {
     Shares(Vec<Share>),
     /// Asks about the container; answered by `Answer`, in the order of the questions.
     Query(Query),
+    /// Does something with the container's files; answered as `Start`, and from there on
+    /// a process like any other, but that it is none of the container's.
+    Files {
+        /// The host's name for the process.
+        process: ProcessId,
+        /// What to do.
+        request: FileRequest,
+    },
 }
 
 impl Message for ToGuest {

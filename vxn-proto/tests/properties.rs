@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use proptest::{collection::vec, option, prelude::*};
 use vxn_proto::{
-    Answer, Configure, Container, Entropy, ExitStatus, FileSystem, Frame, Interface, Limits,
-    MAX_DATA, Network, Privileges, ProcessId, ProcessInfo, ProcessSpec, Query, ReceiveWindow, Root,
-    SendWindow, Share, StartFailure, StreamId, StreamKind, Tmpfs, ToGuest, ToHost, Ulimit, Usage,
-    WINDOW, WindowSize, Writable,
+    Answer, Configure, Container, Entropy, ExitStatus, FileRequest, FileSystem, Frame, Interface,
+    Limits, MAX_DATA, Network, Privileges, ProcessId, ProcessInfo, ProcessSpec, Query,
+    ReceiveWindow, Root, SendWindow, Share, StartFailure, StreamId, StreamKind, Tmpfs, ToGuest,
+    ToHost, Ulimit, Usage, WINDOW, WindowSize, Writable,
 };
 
 fn process() -> impl Strategy<Value = ProcessId> {
@@ -111,6 +111,18 @@ fn shares() -> impl Strategy<Value = ToGuest> {
     vec(share, 0..3).prop_map(ToGuest::Shares)
 }
 
+fn file_request() -> impl Strategy<Value = FileRequest> {
+    prop_oneof![
+        (bytes(), any::<bool>()).prop_map(|(path, follow)| FileRequest::Pack { path, follow }),
+        (bytes(), any::<bool>(), any::<bool>()).prop_map(|(path, any, keep_owners)| {
+            FileRequest::Unpack { path, any, keep_owners }
+        }),
+        Just(FileRequest::Export),
+        Just(FileRequest::Changes),
+        any::<bool>().prop_map(|freeze| FileRequest::Layer { freeze }),
+    ]
+}
+
 fn spec() -> impl Strategy<Value = ProcessSpec> {
     (
         vec(bytes(), 0..5),
@@ -150,6 +162,8 @@ fn to_guest() -> impl Strategy<Value = ToGuest> {
         network(),
         shares(),
         prop::sample::select(&[Query::Processes, Query::Usage]).prop_map(ToGuest::Query),
+        (process(), file_request())
+            .prop_map(|(process, request)| ToGuest::Files { process, request }),
     ]
 }
 

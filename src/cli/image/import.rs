@@ -3,14 +3,14 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use clap::Args;
 use serde_json::{Map, Value};
 
-use super::{Show, load, locally, reference, store};
+use super::{Show, change_config, load, locally, store, tag_name};
 use crate::cli::failure::Hint;
 use crate::config::Settings;
-use crate::image::{At, Platform, change};
+use crate::image::Platform;
 
 /// `vxn import`.
 #[derive(Debug, Args)]
@@ -44,16 +44,9 @@ pub fn run(args: ImportArgs, settings: &Settings) -> Result<ExitCode> {
         return Err(anyhow::anyhow!("vxn import fetches nothing"))
             .context(Hint(format!("curl -L {source} | vxn import - NAME")));
     }
-    let name = args.name.as_ref().map(|text| reference(text, settings)).transpose()?;
-    if !name.as_ref().is_none_or(|name| matches!(name.in_registry(), Some((_, At::Tag(_))))) {
-        bail!("an image cannot be called {}", args.name.unwrap_or_default());
-    }
+    let name = args.name.as_ref().map(|text| tag_name(text, settings)).transpose()?;
     let mut config = Map::new();
-    for instruction in &args.change {
-        change::apply(&mut config, instruction)
-            .map_err(anyhow::Error::msg)
-            .with_context(|| format!("--change {instruction:?}"))?;
-    }
+    change_config(&mut config, &args.change)?;
     let comment = args.message.unwrap_or_else(|| format!("Imported from {source}"));
     let mut options = locally(settings);
     options.platform = args.platform.unwrap_or(options.platform);

@@ -21,13 +21,14 @@ mod tag;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::Result;
+use anyhow::{Context, Result, bail};
 use clap::{Args, Subcommand};
+use serde_json::{Map, Value};
 
 use crate::config::Settings;
 use crate::container::images::in_use;
 use crate::image::store::{Found, InUse, Store};
-use crate::image::{PullOptions, Reference, merge};
+use crate::image::{At, PullOptions, Reference, change, merge};
 pub use progress::Show;
 pub use pull::{PullFlags, obtain};
 
@@ -140,7 +141,7 @@ pub struct RegistryFlags {
 }
 
 /// The store that the settings name.
-fn store(settings: &Settings) -> Result<Store> {
+pub fn store(settings: &Settings) -> Result<Store> {
     Ok(Store::open(&settings.root.value)?)
 }
 
@@ -154,17 +155,36 @@ fn reference(text: &str, settings: &Settings) -> Result<Reference> {
     Ok(Reference::parse_in(text, &settings.registry.value)?)
 }
 
+/// The name of a new image: one of a registry's, with a tag.
+pub fn tag_name(text: &str, settings: &Settings) -> Result<Reference> {
+    let name = reference(text, settings)?;
+    if matches!(name.in_registry(), Some((_, At::Tag(_)))) {
+        return Ok(name);
+    }
+    bail!("an image cannot be called {text}")
+}
+
+/// Applies `--change` to the `config` object of a configuration.
+pub fn change_config(config: &mut Map<String, Value>, instructions: &[String]) -> Result<()> {
+    for instruction in instructions {
+        change::apply(config, instruction)
+            .map_err(anyhow::Error::msg)
+            .with_context(|| format!("--change {instruction:?}"))?;
+    }
+    Ok(())
+}
+
 /// The images that containers are made of.
 fn used(settings: &Settings) -> Result<InUse> {
     Ok(in_use(&settings.root.value)?)
 }
 
 /// What an image may cost by the settings.
-fn limits(settings: &Settings) -> merge::Limits {
+pub fn limits(settings: &Settings) -> merge::Limits {
     merge::Limits { unpacked: settings.image_limit.value.bytes(), ..merge::Limits::default() }
 }
 
 /// How images are made of what is here: no registry is asked.
-fn locally(settings: &Settings) -> PullOptions {
+pub fn locally(settings: &Settings) -> PullOptions {
     PullOptions { limits: limits(settings), ..PullOptions::default() }
 }

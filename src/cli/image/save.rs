@@ -1,14 +1,13 @@
 //! `vxn save`.
 
-use std::io::{self, BufWriter, IsTerminal, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use clap::{Args, ValueEnum};
 
 use super::{lookup, store};
-use crate::cli::failure::Hint;
+use crate::cli::archive_output;
 use crate::config::Settings;
 use crate::image::archive;
 
@@ -45,26 +44,6 @@ pub fn run(args: &SaveArgs, settings: &Settings) -> Result<ExitCode> {
         Format::DockerArchive => archive::Format::Docker,
         Format::OciArchive => archive::Format::Oci,
     };
-    let Some(path) = &args.output else {
-        if io::stdout().is_terminal() {
-            return Err(anyhow::anyhow!("an archive is not for a terminal"))
-                .context(Hint("use -o FILE, or redirect the output".to_owned()));
-        }
-        let mut out = BufWriter::with_capacity(1 << 16, io::stdout().lock());
-        store.save(&images, format, &mut out)?;
-        return Ok(ExitCode::SUCCESS);
-    };
-    let failed = || format!("cannot write {}", path.display());
-    let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty()).map(PathBuf::from);
-    let dir = dir.unwrap_or_else(|| PathBuf::from("."));
-    // It has its name when it is whole.
-    let half =
-        tempfile::Builder::new().prefix(".vxn-save-").tempfile_in(dir).with_context(failed)?;
-    let mut out = BufWriter::with_capacity(1 << 16, half);
-    store.save(&images, format, &mut out)?;
-    out.flush().with_context(failed)?;
-    let half = out.into_inner().with_context(failed)?;
-    half.as_file().sync_all().with_context(failed)?;
-    half.persist(path).map_err(|e| e.error).with_context(failed)?;
+    archive_output::write(args.output.as_deref(), |out| Ok(store.save(&images, format, out)?))?;
     Ok(ExitCode::SUCCESS)
 }

@@ -10,8 +10,9 @@ use super::super::control::ToClient;
 use super::super::id::random_bytes;
 use super::super::report::{ENGINE_FAILED, KILLED, NOT_EXECUTABLE, NOT_FOUND, Report};
 use super::super::streams::{Input, Progress};
+use super::files::answer;
 use super::phase::Phase;
-use super::{Attendance, Error, GRACE};
+use super::{Attendance, Error, GRACE, Other, Work};
 use crate::guest::{Event, Guest, Rest};
 use crate::libxl::EventKind;
 
@@ -109,6 +110,13 @@ impl Attendance<'_> {
             self.session.shares(self.shares.told().to_vec())?;
         }
         self.tell_network()?;
+        if self.plan.helper {
+            self.phase = Phase::Running;
+            if let Some(front) = self.desk.front {
+                self.desk.clients.tell(front, &ToClient::Started);
+            }
+            return Ok(());
+        }
         let process = self.session.start(definition.process.spec(self.size))?;
         self.process = Some(process);
         self.feeds.values_mut().for_each(|feed| feed.aim(process));
@@ -136,9 +144,14 @@ impl Attendance<'_> {
     fn started(&mut self, process: ProcessId) -> Result<(), Error> {
         if Some(process) != self.process {
             let Some(other) = self.others.get_mut(&process) else { return Ok(()) };
-            let client = if other.detached { other.client.take() } else { other.client };
-            let command = other.command.clone();
-            self.tell_exec("exec_start", &command, process);
+            let client = match &other.work {
+                Work::Command { detached: true, .. } => other.client.take(),
+                _ => other.client,
+            };
+            if let Work::Command { words, .. } = &other.work {
+                let words = words.clone();
+                self.tell_exec("exec_start", &words, process);
+            }
             if let Some(client) = client {
                 self.desk.clients.tell(client, &ToClient::Started);
             }
@@ -186,12 +199,15 @@ impl Attendance<'_> {
             self.report = Some(report);
             return;
         }
-        let Some(other) = self.others.remove(&process) else { return };
-        let code = ("exitCode", report.code.to_string());
-        self.tell("exec_die", &[("execID", process.0.to_string()), code]);
-        if let Some(client) = other.client {
+        let Some(Other { client, work }) = self.others.remove(&process) else { return };
+        if let Work::Command { .. } = work {
+            let code = ("exitCode", report.code.to_string());
+            self.tell("exec_die", &[("execID", process.0.to_string()), code]);
+        }
+        if let Some(client) = client {
             self.feeds.remove(&client);
-            self.desk.clients.tell(client, &ToClient::Ended(report));
+            let end = if work == Work::Files { answer(report) } else { ToClient::Ended(report) };
+            self.desk.clients.tell(client, &end);
         }
     }
 

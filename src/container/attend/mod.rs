@@ -3,6 +3,7 @@
 
 mod error;
 mod feed;
+mod files;
 mod guest;
 mod look;
 mod news;
@@ -76,11 +77,22 @@ pub struct Attendance<'a> {
 struct Other {
     /// Who executes it, while they listen.
     client: Option<ClientId>,
-    /// What it executes, as it is told.
-    command: String,
-    /// They listen only until it has started.
-    detached: bool,
-    tty: bool,
+    work: Work,
+}
+
+/// What a process besides the main one is for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Work {
+    /// A command of the container's.
+    Command {
+        /// What it executes, as it is told.
+        words: String,
+        /// The client listens only until it has started.
+        detached: bool,
+        tty: bool,
+    },
+    /// The container's files.
+    Files,
 }
 
 impl<'a> Attendance<'a> {
@@ -150,8 +162,9 @@ impl<'a> Attendance<'a> {
     }
 
     fn turn(&mut self) -> Result<Option<Report>, Error> {
-        self.feed()?;
         let rest = self.listen()?;
+        // Behind the guest's credit: nothing else may come that would wake us up for it.
+        self.feed()?;
         self.settle()?;
         // The outputs may have been finished when the exit came. It may have something
         // to say to the guest, so it comes before all that is sent.
@@ -252,8 +265,11 @@ impl<'a> Attendance<'a> {
         let Some(process) = self.process.filter(|_| matches!(self.phase, Phase::Running)) else {
             let why = why.unwrap_or_else(|| "killed before the process ran".to_owned());
             // After its end, nothing is left to be killed.
-            if matches!(self.phase, Phase::Booting { .. }) {
-                self.report = Some(Report::failed(KILLED, why));
+            match self.phase {
+                Phase::Booting { .. } => self.report = Some(Report::failed(KILLED, why)),
+                // A helper: nothing runs, but something may be left to be written.
+                Phase::Running => self.power_off(Report::exited(0))?,
+                _ => {}
             }
             return Ok(());
         };
@@ -277,6 +293,7 @@ impl<'a> Attendance<'a> {
                 self.kill(Some("killed by a second interrupt".to_owned()))
             }
             (Phase::Running, Some(process)) => self.signal_main(process, number),
+            (Phase::Running, None) => self.power_off(Report::exited(0)),
             (Phase::Booting { .. }, _) => {
                 self.desk.by_user = true;
                 let name = Signal::try_from(i32::from(number)).map_or("signal", Signal::as_str);
@@ -304,12 +321,6 @@ impl<'a> Attendance<'a> {
             Some(why) => Report { oom_killed: report.oom_killed, ..Report::failed(KILLED, why) },
             None => report.clone(),
         };
-        if self.plan.layer().is_none() {
-            self.report = Some(report);
-            return Ok(());
-        }
-        self.session.power_off()?;
-        self.phase = Phase::PoweringOff { report, until: Instant::now() + phase::SYNC };
-        Ok(())
+        self.power_off(report)
     }
 }

@@ -9,9 +9,13 @@ use super::super::store::Containers;
 use super::{Attendance, Error};
 
 impl Attendance<'_> {
-    /// Tells that something has happened, under the name that the container has now.
+    /// Tells that something has happened, under the name that the container has now. A
+    /// helper is no life of the container's.
     pub(super) fn tell(&self, action: &str, more: &[(&str, String)]) {
         let (root, definition) = (&self.plan.root, &self.plan.definition);
+        if self.plan.helper {
+            return;
+        }
         let now = Containers::new(root).load(&definition.id);
         news::tell(root, now.as_ref().unwrap_or(definition), action, more);
     }

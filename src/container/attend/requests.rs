@@ -11,7 +11,7 @@ use super::super::{condition, news, terminal};
 use super::feed::Feed;
 use super::guest::index;
 use super::phase::Phase;
-use super::{Attendance, Error, Other};
+use super::{Attendance, Error, Other, Work};
 use crate::guest;
 
 impl Attendance<'_> {
@@ -74,6 +74,7 @@ impl Attendance<'_> {
                 self.show_console(client, follow);
                 return Ok(());
             }
+            ToMonitor::Files(request) => return self.work_on_files(client, request),
             ToMonitor::Leave => {
                 self.forget(client);
                 if self.desk.is_front(client) {
@@ -185,6 +186,7 @@ impl Attendance<'_> {
                 self.deadlines.kill = seconds.map(at);
                 Ok(())
             }
+            (Phase::Running, None) => self.power_off(Report::exited(0)),
             (Phase::Booting { .. }, _) => {
                 let code = 128_u8.saturating_add(signal);
                 self.report = Some(Report::failed(code, "stopped before the process ran"));
@@ -223,7 +225,7 @@ impl Attendance<'_> {
     /// Why the guest cannot do anything for a client now.
     pub(super) fn hindrance(&self) -> Option<&'static str> {
         match self.phase {
-            Phase::Running if self.paused() => Some("the container is paused: unpause it first"),
+            _ if self.paused() => Some("the container is paused: unpause it first"),
             Phase::Running => None,
             _ => Some("the container is not running"),
         }
@@ -239,8 +241,8 @@ impl Attendance<'_> {
         match self.session.start(spec) {
             Ok(process) => {
                 self.tell_exec("exec_create", &command, process);
-                let other = Other { client: Some(client), command, detached, tty };
-                self.others.insert(process, other);
+                let work = Work::Command { words: command, detached, tty };
+                self.others.insert(process, Other { client: Some(client), work });
                 if stdin {
                     self.feeds.insert(client, Feed::new(Some(process), true));
                 }
@@ -276,14 +278,18 @@ impl Attendance<'_> {
             for kind in [StreamKind::Stdout, StreamKind::Stderr] {
                 self.session.consumed(StreamId { process, kind }, WINDOW as usize)?;
             }
-            let tty = self.others.get_mut(&process).is_some_and(|other| {
+            let work = self.others.get_mut(&process).map(|other| {
                 other.client = None;
-                other.tty
+                other.work.clone()
             });
-            if tty {
-                self.session.signal(process, Signal::SIGHUP as u8)?;
-            } else if fed {
-                self.session.close_stdin(process);
+            match work {
+                Some(Work::Command { tty: true, .. }) => {
+                    self.session.signal(process, Signal::SIGHUP as u8)?;
+                }
+                // Nobody has anything of it any more.
+                Some(Work::Files) => self.session.signal(process, Signal::SIGKILL as u8)?,
+                _ if fed => self.session.close_stdin(process),
+                _ => {}
             }
         }
         if self.desk.is_front(client) {

@@ -4,7 +4,8 @@
 
 use serde::{Deserialize, Serialize};
 use vxn_proto::{
-    Answer, MAX_DATA, Message, ProcessId, ProcessSpec, Query, StreamKind, ToGuest, WindowSize,
+    Answer, FileRequest, MAX_DATA, Message, ProcessId, ProcessSpec, Query, StreamKind, ToGuest,
+    WindowSize,
 };
 
 use crate::container::report::Report;
@@ -66,6 +67,9 @@ pub enum ToMonitor {
         /// Its output is not wanted, and its end need not be told.
         detached: bool,
     },
+    /// Work on the container's files. It has the client's streams; answered with `Started`,
+    /// at its end with `Done` or `Refused`.
+    Files(FileRequest),
     /// The client goes, and means it: the container stays.
     Leave,
     /// Start the container that is held. Answered with `Started`, or with its end.

@@ -16,6 +16,11 @@ pub use clients::{ClientId, Clients, Heard};
 pub use connection::{Connection, Error};
 pub use message::{STREAMS, ToClient, ToMonitor};
 
+/// The socket in the directory of a helper's monitor, to which nobody comes.
+pub fn helper_socket(run: &Path) -> PathBuf {
+    run.join("helper.sock")
+}
+
 /// The socket in the directory of a container's monitor.
 pub fn socket(run: &Path) -> PathBuf {
     run.join("control.sock")

@@ -1,3 +1,5 @@
+use vxn_proto::VERSION;
+
 use super::*;
 
 fn spec(stdin: bool) -> ProcessSpec {
@@ -16,9 +18,9 @@ fn spec(stdin: bool) -> ProcessSpec {
 
 fn running(stdin: bool) -> (Session, ProcessId) {
     let mut session = Session::new();
-    let hello = ToHost::Hello { min: 4, max: 4, kernel: "6.1".into() };
+    let hello = ToHost::Hello { min: VERSION, max: VERSION, kernel: "6.1".into() };
     let event = session.receive(Frame::Message(hello)).unwrap();
-    assert_eq!(event, Some(Event::Hello { version: 4 }));
+    assert_eq!(event, Some(Event::Hello { version: VERSION }));
     let process = session.start(spec(stdin)).unwrap();
     (session, process)
 }

@@ -1,11 +1,10 @@
-//! Images that come and go without a pull: pushed, saved, loaded, imported,
-//! committed.
+//! Images that come and go without a pull: pushed, saved, loaded, imported.
 
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
-use oci_spec::image::{ImageIndex, MediaType};
+use oci_spec::image::ImageIndex;
 use serde_json::{Value, json};
 
 use super::super::archive::{self, Contents, DockerEntry, Format, Member};
@@ -13,6 +12,7 @@ use super::super::layer::decompress;
 use super::super::layout::{Documents, tag};
 use super::super::reference::{ArchiveFormat, Source};
 use super::super::{Digest, Error, PullOptions, PushOptions, Reference, Result, fetch};
+use super::commit::{now, put_image, put_layer};
 use super::stage::Stage;
 use super::{Entry, Found, Progress, Store, finish};
 
@@ -80,7 +80,7 @@ impl Store {
     }
 
     /// The documents of an image all of whose blobs the stage now holds.
-    fn held(&self, stage: &Stage<'_>, digest: &Digest) -> Result<Documents> {
+    pub(super) fn held(&self, stage: &Stage<'_>, digest: &Digest) -> Result<Documents> {
         let documents = self.blobs.image(digest)?;
         if stage.hold(documents.blobs().chain([*digest]))? {
             return Ok(documents);
@@ -137,14 +137,8 @@ impl Store {
         progress: &mut dyn FnMut(Progress),
     ) -> Result<Digest> {
         let stage = Stage::new(self)?;
-        let half = stage.dir().join("layer.tar");
-        let mut file = spool(from, &half, options.limits.unpacked)?;
-        let size = file.metadata().map_err(Error::io(&half))?.len();
-        io::Seek::rewind(&mut file).map_err(Error::io(&half))?;
-        let layer = Digest::of_reader(&file).map_err(Error::io(&half))?;
-        let blob = stage.layout().blob(&layer);
-        std::fs::rename(&half, &blob).map_err(Error::io(&blob))?;
-        let now = jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
+        let (layer, descriptor) = put_layer(&stage, from, options)?;
+        let now = now();
         let mut document = json!({
             "created": now, "os": "linux", "architecture": options.platform.architecture,
             "config": config, "rootfs": {"type": "layers", "diff_ids": [layer.to_string()]},
@@ -153,22 +147,7 @@ impl Store {
         if let Some(variant) = &options.platform.variant {
             document["variant"] = json!(variant);
         }
-        let config = stage.layout().put(MediaType::ImageConfig, document.to_string().as_bytes())?;
-        let layer = layer.descriptor(MediaType::ImageLayer, size)?;
-        let manifest = json!({
-            "schemaVersion": 2, "mediaType": MediaType::ImageManifest,
-            "config": config, "layers": [layer],
-        });
-        let bytes = manifest.to_string().into_bytes();
-        stage.layout().put(MediaType::ImageManifest, &bytes)?;
-        let digest = Digest::of(&bytes);
-        let documents = stage.layout().image(&digest)?;
-        let name = name.map(Reference::to_string);
-        let (id, told) = (documents.config_digest, name.clone());
-        let entry = Entry { name, digest, size: bytes.len() as u64, stamp: None, remote: None };
-        finish(&stage, String::new(), documents, vec![entry], &options.limits, progress)?;
-        self.tell("import", id, told.as_deref());
-        Ok(digest)
+        put_image(&stage, "import", &document, json!([descriptor]), name, options, progress)
     }
 }
 
@@ -218,7 +197,7 @@ fn from_docker(
 }
 
 /// Writes `from`, decompressed, to a file that can be read at any place.
-fn spool(from: &mut dyn Read, path: &PathBuf, limit: u64) -> Result<File> {
+pub(super) fn spool(from: &mut dyn Read, path: &PathBuf, limit: u64) -> Result<File> {
     let failed = |source| Error::Archive { source };
     let input = io::BufReader::with_capacity(1 << 16, from);
     let mut input = decompress(input, true).map_err(failed)?.take(limit);

@@ -6,6 +6,7 @@
 //! image is put together in a [`stage`] and appears whole or not at all.
 
 mod check;
+mod commit;
 mod index;
 mod list;
 mod local;
@@ -25,6 +26,7 @@ use super::{Digest, DiskFormat, Error, Image, Platform, Progress, PullOptions, R
 use super::{disk, fetch};
 use crate::state::{Lock, WorkDir};
 pub use check::{Finding, Remedy};
+pub use commit::Commit;
 use index::{Entry, Index};
 pub use list::{Found, Summary};
 use origin::Origin;

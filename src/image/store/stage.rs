@@ -34,6 +34,11 @@ impl<'a> Stage<'a> {
         Ok(Stage { store, work, layout })
     }
 
+    /// The store that it is for.
+    pub fn store(&self) -> &'a Store {
+        self.store
+    }
+
     /// For temporary files.
     pub fn dir(&self) -> &Path {
         self.work.path()

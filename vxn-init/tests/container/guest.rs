@@ -6,7 +6,10 @@ use std::{
     io::{self, Read, Write},
     os::{
         fd::{AsFd, BorrowedFd, OwnedFd},
-        unix::{fs::symlink, net::UnixStream},
+        unix::{
+            fs::{PermissionsExt, symlink},
+            net::UnixStream,
+        },
     },
     path::Path,
 };
@@ -106,7 +109,7 @@ fn prepare(dir: &Path) -> io::Result<()> {
     let none = None::<&str>;
     mount(none, "/", none, MsFlags::MS_REC | MsFlags::MS_PRIVATE, none)?;
     let root = dir.join("root");
-    for name in ["usr", "etc", "tmp", "root"] {
+    for name in ["usr", "etc", "tmp", "root", "srv"] {
         fs::create_dir_all(root.join(name))?;
     }
     for name in ["bin", "sbin", "lib", "lib64"] {
@@ -123,6 +126,10 @@ fn prepare(dir: &Path) -> io::Result<()> {
     fs::create_dir_all("/run/vxn/shares/0")?;
     fs::create_dir_all("/run/vxn/shares/1/deep/er")?;
     fs::create_dir_all("/run/vxn/shares/2")?;
+    fs::create_dir_all("/run/vxn/lower")?;
+    fs::create_dir_all("/run/vxn/layer/upper/proc")?;
+    fs::write("/run/vxn/layer/upper/added", "")?;
+    fs::set_permissions("/run/vxn/layer/upper/added", fs::Permissions::from_mode(0o640))?;
     fs::write("/run/vxn/shares/1/file", "read only")?;
     fs::write("/run/vxn/shares/2/file", "one file")?;
     // Machines that still have version 1 mounted there as well are fine too.

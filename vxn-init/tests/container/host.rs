@@ -123,9 +123,14 @@ impl Host {
     pub fn feed(&mut self, mut spec: ProcessSpec, input: Vec<u8>) -> Output {
         spec.stdin = true;
         self.started(MAIN, spec);
-        self.stdin = Some((MAIN, input, SendWindow::new()));
-        self.push_stdin();
+        self.feed_as(MAIN, input);
         self.finish(MAIN)
+    }
+
+    /// Sends `input` to the stdin of a process, and its end.
+    pub fn feed_as(&mut self, process: ProcessId, input: Vec<u8>) {
+        self.stdin = Some((process, input, SendWindow::new()));
+        self.push_stdin();
     }
 
     /// The process id of a process that has started.

@@ -4,6 +4,7 @@
 //! The guest must be single-threaded, so this is a program, not a set of
 //! `#[test]` functions: it starts itself once more for each guest.
 
+mod files;
 mod guest;
 mod host;
 mod limits;
@@ -42,6 +43,9 @@ const TESTS: &[Test] = &[
     ("orphans_are_reaped", orphans_are_reaped),
     ("a_host_that_hangs_up_ends_the_guest", a_host_that_hangs_up_ends_the_guest),
     ("processes_and_usage_are_told", look::processes_and_usage_are_told),
+    ("files_go_out_and_in", files::files_go_out_and_in),
+    ("a_read_only_root_takes_nothing", files::a_read_only_root_takes_nothing),
+    ("a_layer_is_read_while_all_stand_still", files::a_layer_is_read_while_all_stand_still),
     ("limits_are_the_kernels", limits::limits_are_the_kernels),
     ("a_group_has_so_many_processes", limits::a_group_has_so_many_processes),
     ("a_kill_for_want_of_memory_is_told", limits::a_kill_for_want_of_memory_is_told),

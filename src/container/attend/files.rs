@@ -1,0 +1,65 @@
+//! Work on the container's files; and the end of a helper, a DomU that is there for
+//! nothing else.
+
+use std::time::Instant;
+
+use vxn_proto::FileRequest;
+
+use super::super::control::{ClientId, ToClient};
+use super::super::report::Report;
+use super::feed::Feed;
+use super::phase::{self, Phase};
+use super::{Attendance, Error, Other, Work};
+use crate::guest;
+
+impl Attendance<'_> {
+    /// Has the guest do what a client asks for.
+    pub(super) fn work_on_files(
+        &mut self,
+        client: ClientId,
+        request: FileRequest,
+    ) -> Result<(), Error> {
+        if let Some(why) = self.hindrance() {
+            self.refuse(client, why);
+            return Ok(());
+        }
+        let stdin = request.takes_input();
+        match self.session.work_on_files(request) {
+            Ok(process) => {
+                self.others.insert(process, Other { client: Some(client), work: Work::Files });
+                if stdin {
+                    self.feeds.insert(client, Feed::new(Some(process), true));
+                }
+                Ok(())
+            }
+            Err(e @ (guest::Error::TooLong(_) | guest::Error::TooMany)) => {
+                self.refuse(client, &e.to_string());
+                Ok(())
+            }
+            Err(e) => Err(e.into()),
+        }
+    }
+
+    /// The helper is not needed any more: it goes as the container would.
+    pub(super) fn power_off(&mut self, report: Report) -> Result<(), Error> {
+        if self.plan.layer().is_none() {
+            self.report = Some(report);
+            return Ok(());
+        }
+        self.session.power_off()?;
+        self.phase = Phase::PoweringOff { report, until: Instant::now() + phase::SYNC };
+        Ok(())
+    }
+}
+
+/// How work on files ended. An `Ended` would be the container's, which is no success.
+pub(super) fn answer(report: Report) -> ToClient {
+    match (report.code, report.error) {
+        (0, None) => ToClient::Done,
+        (_, Some(message)) => ToClient::Refused { message },
+        (code, None) => {
+            let message = format!("the guest gave up with code {code}");
+            ToClient::Refused { message }
+        }
+    }
+}
