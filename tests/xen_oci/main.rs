@@ -42,6 +42,8 @@ fn host() -> Option<Host> {
         let conf = include_str!("../../share/containers.conf");
         host.ok(&format!("cat >/etc/containers/containers.conf <<'END'\n{conf}END"));
         host.ok(&format!("podman pull -q {BUSYBOX} && podman tag $(podman images -q) small"));
+        // podman mounts its storage with its first container, and leaves it so.
+        host.ok(&podman::podman("run --rm small true"));
         HostState::of(dom0).unwrap()
     });
     Some(host)
