@@ -42,9 +42,7 @@ fn host() -> Option<Host> {
         let conf = include_str!("../../share/containers.conf");
         host.ok(&format!("cat >/etc/containers/containers.conf <<'END'\n{conf}END"));
         host.ok(&format!("podman pull -q {BUSYBOX} && podman tag $(podman images -q) small"));
-        // podman mounts its storage with its first container, and leaves it so.
-        host.ok(&podman::podman("run --rm small true"));
-        HostState::of(dom0).unwrap()
+        host.state()
     });
     Some(host)
 }
@@ -94,11 +92,20 @@ impl Host {
         follow.wait().unwrap();
     }
 
+    /// The host as it is. podman mounts its storage on itself, and at times leaves it so
+    /// between two commands.
+    #[track_caller]
+    fn state(&self) -> HostState {
+        let storage = "/var/lib/containers/storage/overlay";
+        self.ok(&format!("! mountpoint -q {storage} || umount {storage}"));
+        HostState::of(self.dom0).unwrap()
+    }
+
     /// Sees that nothing is left.
     #[track_caller]
     fn clean(self) {
         self.ok("vxn info >/dev/null");
-        let now = HostState::of(self.dom0).unwrap();
+        let now = self.state();
         let difference = FOUND.get().unwrap().difference(&now);
         assert!(difference.is_empty(), "left over:\n{difference}");
     }
