@@ -2,7 +2,6 @@
 
 use std::process::ExitCode;
 
-use anyhow::Context;
 use clap::Args;
 use serde_json::{Map, Value, json};
 use vxn_proto::FileRequest;
@@ -12,7 +11,6 @@ use super::files;
 use super::image::{self, Show};
 use crate::config::Settings;
 use crate::container::definition::{Definition, Text};
-use crate::image::Digest;
 use crate::image::store::Commit;
 
 /// Make an image of what a container has changed of its own.
@@ -62,16 +60,14 @@ pub fn run(args: &CommitArgs, settings: &Settings) -> anyhow::Result<ExitCode> {
     };
     let options = image::locally(settings);
     let mut show = Show::on_stderr();
-    let mut made: Option<crate::image::Result<Digest>> = None;
-    files::with(&engine, &definition, false, settings, |files| {
+    let digest = files::with(&engine, &definition, false, settings, |files| {
         files.fetch(FileRequest::Layer { freeze: args.pause }, |layer| {
             let mut progress = |step| show.step(step);
-            made = Some(store.commit(layer, commit, name.as_ref(), &options, &mut progress));
-            Ok(())
+            let made = store.commit(layer, commit, name.as_ref(), &options, &mut progress);
+            made.map_err(vxn_files::Error::taker)
         })
     })?;
     show.end();
-    let digest = made.context("nothing was committed")??;
     println!("{}", store.summary(&digest)?.id);
     Ok(ExitCode::SUCCESS)
 }

@@ -33,8 +33,10 @@ pub struct ManArgs {
 
 /// Writes completions.
 pub fn completion(args: &CompletionArgs) -> anyhow::Result<ExitCode> {
-    io::stdout().write_all(&script(args.shell))?;
-    Ok(ExitCode::SUCCESS)
+    match io::stdout().write_all(&script(args.shell)) {
+        Err(e) if e.kind() != io::ErrorKind::BrokenPipe => Err(e).context("cannot write"),
+        _ => Ok(ExitCode::SUCCESS),
+    }
 }
 
 fn script(shell: Shell) -> Vec<u8> {

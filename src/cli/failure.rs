@@ -40,13 +40,13 @@ impl Failure {
 }
 
 impl Failure {
-    /// The failure as an error that goes on its way, in the context of `what`.
-    pub fn into_error(self, what: String) -> anyhow::Error {
+    /// The failure as an error that goes on its way.
+    pub fn into_error(self) -> anyhow::Error {
         let Failure { mut error, hint, console } = self;
         if !console.is_empty() {
             error = format!("{error}; the DomU's last words: {}", console.join("; "));
         }
-        let error = anyhow::anyhow!(error).context(what);
+        let error = anyhow::anyhow!(error);
         match hint {
             Some(hint) => error.context(Hint(hint)),
             None => error,

@@ -52,7 +52,9 @@ pub fn check_writable(engine: &Engine, definition: &Definition) -> anyhow::Resul
 fn failed(error: Error, definition: &Definition) -> anyhow::Error {
     let name = &definition.name;
     match error {
-        Error::Helper(report) => Failure::from(report).into_error(format!("container {name}")),
+        Error::Helper(report) => {
+            Failure::from(report).into_error().context(format!("container {name}"))
+        }
         other => anyhow::Error::from(other).context(format!("container {name}")),
     }
 }

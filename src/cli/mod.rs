@@ -74,11 +74,20 @@ struct Cli {
     command: Command,
 }
 
+/// The verbs, by what they need.
+#[derive(Debug, Subcommand)]
+enum Command {
+    #[command(flatten)]
+    Verb(Box<Verb>),
+    #[command(flatten)]
+    Alone(Alone),
+}
+
 /// The verbs. What a verb takes is put together when it is the one that is said: all
 /// of them would be half of what a command takes to start. So their descriptions are here.
 #[derive(Debug, Subcommand)]
 #[command(defer = true)]
-enum Command {
+enum Verb {
     /// Run a command in a new container, which is a DomU of its own.
     Run(Box<run::RunArgs>),
     /// Create a container without starting it, and print its id.
@@ -143,10 +152,6 @@ enum Command {
     Oci(oci::OciArgs),
     /// Say what this host lacks to run containers as Xen DomUs, and how to get it.
     Check(check::CheckArgs),
-    /// Write a shell's completions of vxn to stdout.
-    Completion(completion::CompletionArgs),
-    /// Write the man pages of vxn and its verbs.
-    Man(completion::ManArgs),
     /// Show versions, the host, and the settings with where each came from.
     Info(info::InfoArgs),
     #[command(flatten)]
@@ -155,6 +160,16 @@ enum Command {
     Vconfig(vconfig::VconfigArgs),
     #[command(hide = true, subcommand)]
     Vstorage(vconfig::VstorageVerb),
+}
+
+/// Those that need neither settings nor root, and clear up after nobody.
+#[derive(Debug, Subcommand)]
+#[command(defer = true)]
+enum Alone {
+    /// Write a shell's completions of vxn to stdout.
+    Completion(completion::CompletionArgs),
+    /// Write the man pages of vxn and its verbs.
+    Man(completion::ManArgs),
     #[command(hide = true)]
     Monitor(monitor::MonitorArgs),
 }
@@ -163,7 +178,8 @@ impl Command {
     /// The exit code of vxn's own failures: docker's.
     fn failure_code(&self) -> u8 {
         match self {
-            Command::Run(_) | Command::Monitor(_) => ENGINE_FAILED,
+            Command::Verb(verb) if matches!(**verb, Verb::Run(_)) => ENGINE_FAILED,
+            Command::Alone(Alone::Monitor(_)) => ENGINE_FAILED,
             _ => 1,
         }
     }
@@ -192,62 +208,58 @@ pub fn main() -> ExitCode {
 }
 
 fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
-    // These need neither settings nor root.
-    match &command {
-        Command::Monitor(args) => return monitor::run(args),
-        Command::Completion(args) => return completion::completion(args),
-        Command::Man(args) => return completion::man(args),
-        _ => {}
-    }
+    let verb = match command {
+        Command::Alone(Alone::Monitor(args)) => return monitor::run(&args),
+        Command::Alone(Alone::Completion(args)) => return completion::completion(&args),
+        Command::Alone(Alone::Man(args)) => return completion::man(&args),
+        Command::Verb(verb) => *verb,
+    };
     let settings = Settings::load()?;
     // The monitors are started by a command that has cleared up.
-    if !matches!(&command, Command::Backend(args) if backend::is_monitor(args)) {
+    if !matches!(&verb, Verb::Backend(args) if backend::is_monitor(args)) {
         clear_up(&settings);
     }
-    execute(command, &settings)
+    execute(verb, &settings)
 }
 
-fn execute(command: Command, settings: &Settings) -> anyhow::Result<ExitCode> {
-    match command {
-        Command::Run(args) => run::run(*args, settings),
-        Command::Create(args) => create::run(*args, settings),
-        Command::Start(args) => start::run(args, settings),
-        Command::Stop(args) => stop::stop(&args, settings),
-        Command::Restart(args) => stop::restart(&args, settings),
-        Command::Kill(args) => stop::kill(&args, settings),
-        Command::Pause(names) => stop::pause(&names, settings),
-        Command::Unpause(names) => stop::unpause(&names, settings),
-        Command::Wait(names) => stop::wait(&names, settings),
-        Command::Rm(args) => rm::rm(&args, settings),
-        Command::Rename(args) => rm::rename(&args, settings),
-        Command::Update(args) => update::run(&args, settings),
-        Command::Ps(args) => ps::run(&args, settings),
-        Command::Port(args) => port::run(&args, settings),
-        Command::Inspect(args) => inspect::run(&args, settings),
-        Command::Logs(args) => logs::run(&args, settings),
-        Command::Top(args) => top::run(&args, settings),
-        Command::Stats(args) => stats::run(&args, settings),
-        Command::Events(args) => events::run(&args, settings),
-        Command::Console(args) => console::run(args, settings),
-        Command::Exec(args) => exec::exec(args, settings),
-        Command::Attach(args) => exec::attach(args, settings),
-        Command::Cp(args) => cp::run(&args, settings),
-        Command::Export(args) => export::run(&args, settings),
-        Command::Diff(args) => diff::run(&args, settings),
-        Command::Commit(args) => commit::run(&args, settings),
-        Command::Domain(args) => domain::run(args, settings),
-        Command::Network(args) => network::run(args, settings),
-        Command::Volume(args) => volume::run(args, settings),
-        Command::Backend(args) => backend::run(args, settings),
-        Command::Oci(args) => Ok(oci::run(args, settings)),
-        Command::Check(args) => check::run(&args, settings),
-        Command::Info(args) => info::run(&args, settings),
-        Command::Image(verb) => image::run(verb, settings),
-        Command::Vconfig(args) => vconfig::run(&args, settings),
-        Command::Vstorage(verb) => Ok(vconfig::storage(&verb, settings)),
-        Command::Monitor(args) => monitor::run(&args),
-        Command::Completion(args) => completion::completion(&args),
-        Command::Man(args) => completion::man(&args),
+fn execute(verb: Verb, settings: &Settings) -> anyhow::Result<ExitCode> {
+    match verb {
+        Verb::Run(args) => run::run(*args, settings),
+        Verb::Create(args) => create::run(*args, settings),
+        Verb::Start(args) => start::run(args, settings),
+        Verb::Stop(args) => stop::stop(&args, settings),
+        Verb::Restart(args) => stop::restart(&args, settings),
+        Verb::Kill(args) => stop::kill(&args, settings),
+        Verb::Pause(names) => stop::pause(&names, settings),
+        Verb::Unpause(names) => stop::unpause(&names, settings),
+        Verb::Wait(names) => stop::wait(&names, settings),
+        Verb::Rm(args) => rm::rm(&args, settings),
+        Verb::Rename(args) => rm::rename(&args, settings),
+        Verb::Update(args) => update::run(&args, settings),
+        Verb::Ps(args) => ps::run(&args, settings),
+        Verb::Port(args) => port::run(&args, settings),
+        Verb::Inspect(args) => inspect::run(&args, settings),
+        Verb::Logs(args) => logs::run(&args, settings),
+        Verb::Top(args) => top::run(&args, settings),
+        Verb::Stats(args) => stats::run(&args, settings),
+        Verb::Events(args) => events::run(&args, settings),
+        Verb::Console(args) => console::run(args, settings),
+        Verb::Exec(args) => exec::exec(args, settings),
+        Verb::Attach(args) => exec::attach(args, settings),
+        Verb::Cp(args) => cp::run(&args, settings),
+        Verb::Export(args) => export::run(&args, settings),
+        Verb::Diff(args) => diff::run(&args, settings),
+        Verb::Commit(args) => commit::run(&args, settings),
+        Verb::Domain(args) => domain::run(args, settings),
+        Verb::Network(args) => network::run(args, settings),
+        Verb::Volume(args) => volume::run(args, settings),
+        Verb::Backend(args) => backend::run(args, settings),
+        Verb::Oci(args) => Ok(oci::run(args, settings)),
+        Verb::Check(args) => check::run(&args, settings),
+        Verb::Info(args) => info::run(&args, settings),
+        Verb::Image(verb) => image::run(verb, settings),
+        Verb::Vconfig(args) => vconfig::run(&args, settings),
+        Verb::Vstorage(verb) => Ok(vconfig::storage(&verb, settings)),
     }
 }
 

@@ -17,8 +17,8 @@ use super::network_flags::NetworkFlags;
 use super::privileges::PrivilegeFlags;
 use super::refused::RefusedFlags;
 use crate::config::{Memory, TypeChoice};
-use crate::container::Name;
 use crate::container::restart::RestartPolicy;
+use crate::container::{Name, layer};
 
 /// What a container is.
 #[derive(Debug, Args)]
@@ -102,7 +102,7 @@ pub struct SpecArgs {
     pub stop_timeout: Option<StopTimeout>,
     /// Most that the container may write to its root file system; it takes as much
     /// room as is written. With --rm writes go to the DomU's memory.
-    #[arg(long, value_name = "SIZE", default_value = "10G")]
+    #[arg(long, value_name = "SIZE", default_value_t = Memory::from_bytes(layer::DEFAULT_BYTES))]
     pub storage_size: Memory,
     /// Let nothing be written to the root file system.
     #[arg(long)]

@@ -19,6 +19,11 @@ impl Memory {
         Memory { bytes: mib << 20 }
     }
 
+    /// From bytes.
+    pub const fn from_bytes(bytes: u64) -> Memory {
+        Memory { bytes }
+    }
+
     /// In bytes.
     pub const fn bytes(self) -> u64 {
         self.bytes

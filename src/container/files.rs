@@ -361,6 +361,13 @@ mod tests {
         let flood = frames(&vec![0; 2 * MAX_PADDING as usize], b"", &ToClient::Done);
         let error = asked(flood, |files| files.fetch(FileRequest::Export, |_| Ok(()))).0;
         assert!(error.unwrap_err().to_string().contains("does not end"));
+        // Whoever could not take it all says why, however much is left.
+        let flood = frames(&vec![0; 2 * MAX_PADDING as usize], b"", &ToClient::Done);
+        let full = |_: &mut dyn Read| -> vxn_files::Result<()> {
+            Err(vxn_files::Error::taker(io::Error::other("the disk is full")))
+        };
+        let error = asked(flood, |files| files.fetch(FileRequest::Export, full)).0;
+        assert_eq!(error.unwrap_err().to_string(), "the disk is full");
     }
 
     #[test]

@@ -9,6 +9,9 @@ use std::path::{Path, PathBuf};
 
 use crate::tool::{self, MKE2FS};
 
+/// Bytes of a layer of which nobody says how large it is; it takes what is written.
+pub const DEFAULT_BYTES: u64 = 10 << 30;
+
 /// Why there is no disk.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]

@@ -4,23 +4,19 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use jiff::Timestamp;
-use sha2::{Digest as _, Sha256};
 use vxn_proto::FileSystem;
 
 use super::bundle::Bundle;
 use super::{Error, Result, mounts, process, refuse, resources};
 use crate::config::Settings;
-use crate::container::ContainerId;
 use crate::container::cpu::Cpus;
 use crate::container::definition::{Definition, ImageUse, Layer, Stop};
 use crate::container::log::LogOptions;
 use crate::container::network::NetworkSpec;
 use crate::container::plan::RootDisk;
 use crate::container::restart::RestartPolicy;
+use crate::container::{ContainerId, layer};
 use crate::image::Digest;
-
-/// Most bytes that a container can write, of a disk that takes what is written.
-const LAYER_BYTES: u64 = 10 << 30;
 
 /// What the container `id` is to be; its root disk is made of the bundle's later.
 ///
@@ -64,7 +60,7 @@ pub fn definition(bundle: &Bundle, id: ContainerId, settings: &Settings) -> Resu
         timeout: None,
         // Its caller keeps what is to be kept.
         remove: true,
-        layer: layer(bundle),
+        layer: writable(bundle),
         read_only: read_only(bundle),
         tmpfs: mounted.tmpfs,
         mounts: mounted.shared,
@@ -77,13 +73,13 @@ pub fn definition(bundle: &Bundle, id: ContainerId, settings: &Settings) -> Resu
 /// There is no image, but a directory and what is to be done with it.
 fn image(bundle: &Bundle) -> ImageUse {
     let reference = bundle.dir.display().to_string();
-    ImageUse { digest: Digest::of(&Sha256::digest(reference.as_bytes())), reference }
+    ImageUse { digest: Digest::of(reference.as_bytes()), reference }
 }
 
 fn read_only(bundle: &Bundle) -> bool {
     bundle.spec.root().as_ref().and_then(|root| root.readonly()).unwrap_or_default()
 }
 
-fn layer(bundle: &Bundle) -> Layer {
-    if read_only(bundle) { Layer::Memory } else { Layer::Disk { bytes: LAYER_BYTES } }
+fn writable(bundle: &Bundle) -> Layer {
+    if read_only(bundle) { Layer::Memory } else { Layer::Disk { bytes: layer::DEFAULT_BYTES } }
 }

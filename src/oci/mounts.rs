@@ -9,6 +9,7 @@ use vxn_proto::Tmpfs;
 
 use super::Result;
 use super::error::refused;
+use crate::config::Memory;
 use crate::container::mounts::{Mount, Source};
 
 /// What the guest mounts anyway, and with which options.
@@ -59,7 +60,7 @@ fn add(mounts: &mut Mounts, mount: &SpecMount, bundle: &Path) -> Result<()> {
         }
     }
     if destination == SHM {
-        mounts.shm_bytes = if bind { size_of(mount) } else { size(options) };
+        mounts.shm_bytes = if bind { size_of(mount) } else { size(options)? };
         return Ok(());
     }
     if bind {
@@ -137,9 +138,13 @@ fn tmpfs_options(options: &[String]) -> Vec<String> {
 }
 
 /// The size that a tmpfs is to have, in bytes.
-fn size(options: &[String]) -> Option<u64> {
-    let text = options.iter().rev().find_map(|option| option.strip_prefix("size="))?;
-    text.parse::<crate::config::Memory>().ok().map(crate::config::Memory::bytes)
+fn size(options: &[String]) -> Result<Option<u64>> {
+    let text = options.iter().rev().find_map(|option| option.strip_prefix("size="));
+    let parse = |text: &str| match text.parse::<Memory>() {
+        Ok(memory) => Ok(memory.bytes()),
+        Err(_) => Err(refused(format!("the size {text:?} of {SHM}"), "it is no number of bytes")),
+    };
+    text.map(parse).transpose()
 }
 
 /// The size of the tmpfs that the caller has made for it.
@@ -151,6 +156,15 @@ fn size_of(mount: &SpecMount) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_size_that_is_none_is_refused() {
+        let size = |text: &str| super::size(&[text.to_owned()]);
+        assert_eq!(size("size=65536k").unwrap(), Some(64 << 20));
+        assert_eq!(size("mode=1777").unwrap(), None);
+        let error = size("size=half").unwrap_err().to_string();
+        assert!(error.contains("the size \"half\" of /dev/shm"), "{error}");
+    }
 
     fn sorted(text: &str) -> Result<Mounts> {
         let mut spec = Spec::default();

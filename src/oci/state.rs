@@ -2,11 +2,12 @@
 //!
 //! ```text
 //! ROOT/ID/state.json   which container of the engine it is, and what the caller said
+//!        /lock         held while it is created
 //! ```
 //!
-//! The same id may be in use below another root: the engine's own ids are unique. The
-//! directory is made first, and so claims the id; without a `state.json` the command that
-//! creates the container is at work, or was killed.
+//! The same id may be in use below another root: the engine's own ids are unique. Who
+//! holds the lock in the directory has the id; without a `state.json` and with a free lock,
+//! the command that was to create the container was killed, and the id is free.
 
 use std::collections::HashMap;
 use std::fs;
@@ -20,7 +21,7 @@ use super::error::at;
 use super::{Error, Result};
 use crate::container::ContainerId;
 use crate::container::condition::{Live, Phase};
-use crate::state::write_atomic;
+use crate::state::{Lock, write_atomic};
 
 /// A container as its caller knows it.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -76,6 +77,8 @@ pub struct States {
 }
 
 const STATE: &str = "state.json";
+/// Locked by whoever creates the container.
+const LOCK: &str = "lock";
 
 /// The longest id; a file name has room for no more.
 const MAX_ID: usize = 255;
@@ -94,10 +97,19 @@ impl States {
         let dir = self.dir(id)?;
         fs::create_dir_all(&self.root).map_err(at(&self.root))?;
         match fs::create_dir(&dir) {
-            Ok(()) => Ok(Claim { dir, kept: false }),
-            Err(e) if e.kind() == io::ErrorKind::AlreadyExists => Err(Error::Exists),
-            Err(e) => Err(at(&dir)(e)),
+            Err(e) if e.kind() != io::ErrorKind::AlreadyExists => return Err(at(&dir)(e)),
+            _ => {}
         }
+        let lock = match Lock::try_exclusive(&dir.join(LOCK)) {
+            Ok(lock) => lock.ok_or(Error::Exists)?,
+            // Its owner has given it up this moment.
+            Err(e) if e.kind() == io::ErrorKind::NotFound => return Err(Error::Exists),
+            Err(e) => return Err(at(&dir)(e)),
+        };
+        if dir.join(STATE).exists() {
+            return Err(Error::Exists);
+        }
+        Ok(Claim { dir, kept: false, _lock: lock })
     }
 
     /// The container `id`.
@@ -159,6 +171,7 @@ impl States {
 pub struct Claim {
     dir: PathBuf,
     kept: bool,
+    _lock: Lock,
 }
 
 impl Claim {
@@ -240,6 +253,18 @@ mod tests {
         states.remove("web").unwrap();
         states.remove("web").unwrap();
         assert!(states.list().unwrap().is_empty());
+    }
+
+    #[test]
+    fn the_id_of_a_killed_create_is_free() {
+        let root = tempfile::tempdir().unwrap();
+        let states = States::new(root.path());
+        fs::create_dir(root.path().join("web")).unwrap();
+        fs::write(root.path().join("web").join(LOCK), "").unwrap();
+        let claim = states.claim("web").unwrap();
+        assert!(matches!(states.claim("web"), Err(Error::Exists)));
+        drop(claim);
+        assert!(!root.path().join("web").exists());
     }
 
     #[test]

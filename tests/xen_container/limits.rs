@@ -105,6 +105,18 @@ fn a_guest_without_memory_kills_and_tells() {
 }
 
 #[test]
+fn files_larger_than_the_memory_kill_nobody() {
+    let Some(host) = host() else { return };
+    let script = "dd if=/dev/zero of=/large bs=1M count=200 2>/dev/null && \
+                  cat /large >/dev/null && cat /large | wc -c; rm /large; echo well";
+    host.start("files", [], script);
+    assert_eq!(host.ok(["wait", "files"]), "0");
+    assert_eq!(host.ok(["logs", "files"]), "209715200\nwell");
+    assert_eq!(host.field("files", "{{.State.ExitCode}} {{.State.OOMKilled}}"), "0 false");
+    host.clean(["files"]);
+}
+
+#[test]
 fn what_cannot_be_is_refused_before_a_domain_is_made() {
     let Some(host) = host() else { return };
     for (flag, what) in [

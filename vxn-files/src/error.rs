@@ -36,9 +36,19 @@ pub enum Error {
         /// The rule that it breaks.
         why: &'static str,
     },
+    /// Whoever takes the archive in cannot.
+    #[error("{0}")]
+    Taker(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// The stream that carries the archive, or what it says of itself.
     #[error("the archive: {0}")]
     Stream(#[from] io::Error),
+}
+
+impl Error {
+    /// The error of a caller who takes an archive in.
+    pub fn taker(error: impl std::error::Error + Send + Sync + 'static) -> Error {
+        Error::Taker(Box::new(error))
+    }
 }
 
 /// Adds what was tried to an error of the kernel.

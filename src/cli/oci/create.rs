@@ -6,12 +6,12 @@ use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::process::{ExitCode, Stdio};
 
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Context, Result, bail};
 use clap::Args;
 use jiff::Timestamp;
 
 use super::{Runtime, start};
-use crate::cli::failure::{Failure, Hint};
+use crate::cli::failure::Failure;
 use crate::cli::prepare;
 use crate::container::ContainerId;
 use crate::container::definition::Definition;
@@ -139,13 +139,11 @@ fn start_monitor(
     Held::create(&order, streams).map_err(failed)
 }
 
-/// A report of a failure as an error.
-pub fn failed(report: Report) -> anyhow::Error {
-    let error = anyhow!(report.error.unwrap_or_else(|| format!("exit code {}", report.code)));
-    match report.hint {
-        Some(hint) => error.context(Hint(hint)),
-        None => error,
-    }
+/// How a container ended that was not to end, as an error.
+pub fn failed(mut report: Report) -> anyhow::Error {
+    let code = report.code;
+    report.error.get_or_insert_with(|| format!("exit code {code}"));
+    Failure::from(report).into_error()
 }
 
 fn record(

@@ -167,11 +167,8 @@ pub fn run(args: OciArgs, settings: &Settings) -> ExitCode {
 
 fn dispatch(args: OciArgs, settings: &Settings) -> Result<ExitCode> {
     let Some(verb) = args.verb.filter(|_| !args.version) else { return info::version() };
-    match &verb {
-        Verb::Spec(args) => return info::spec(args),
-        Verb::Features => return info::features(),
-        Verb::Attend(args) => return exec::attend(args),
-        _ => need_root("oci")?,
+    if !matches!(verb, Verb::Spec(_) | Verb::Features | Verb::Attend(_)) {
+        need_root("oci")?;
     }
     let root = args.root.unwrap_or_else(|| settings.run.value.join("oci"));
     let states = States::new(&root);
@@ -193,7 +190,9 @@ fn dispatch(args: OciArgs, settings: &Settings) -> Result<ExitCode> {
         }
         Verb::Update(_) => bail!("update is not supported yet: create the container anew"),
         Verb::Events(_) => bail!("events is not supported yet: `xl list` knows what a DomU takes"),
-        Verb::Spec(_) | Verb::Features | Verb::Attend(_) => Ok(ExitCode::SUCCESS),
+        Verb::Spec(args) => info::spec(&args),
+        Verb::Features => info::features(),
+        Verb::Attend(args) => exec::attend(&args),
     }
 }
 

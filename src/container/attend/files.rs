@@ -3,7 +3,7 @@
 
 use std::time::Instant;
 
-use vxn_proto::FileRequest;
+use vxn_proto::{FileRequest, ProcessId};
 
 use super::super::control::{ClientId, ToClient};
 use super::super::report::Report;
@@ -24,20 +24,32 @@ impl Attendance<'_> {
             return Ok(());
         }
         let stdin = request.takes_input();
-        match self.session.work_on_files(request) {
-            Ok(process) => {
-                self.others.insert(process, Other { client: Some(client), work: Work::Files });
-                if stdin {
-                    self.feeds.insert(client, Feed::new(Some(process), true));
-                }
-                Ok(())
-            }
+        let started = self.session.work_on_files(request);
+        self.begun(client, started, Work::Files, stdin).map(drop)
+    }
+
+    /// Puts a client with the process that the guest was told to start for it. Returns
+    /// which that is; none when it is too much for the guest, and the client is refused.
+    pub(super) fn begun(
+        &mut self,
+        client: ClientId,
+        started: Result<ProcessId, guest::Error>,
+        work: Work,
+        stdin: bool,
+    ) -> Result<Option<ProcessId>, Error> {
+        let process = match started {
+            Ok(process) => process,
             Err(e @ (guest::Error::TooLong(_) | guest::Error::TooMany)) => {
                 self.refuse(client, &e.to_string());
-                Ok(())
+                return Ok(None);
             }
-            Err(e) => Err(e.into()),
+            Err(e) => return Err(e.into()),
+        };
+        self.others.insert(process, Other { client: Some(client), work });
+        if stdin {
+            self.feeds.insert(client, Feed::new(Some(process), true));
         }
+        Ok(Some(process))
     }
 
     /// The helper is not needed any more: it goes as the container would.

@@ -11,8 +11,7 @@ use super::super::{condition, news, terminal};
 use super::feed::Feed;
 use super::guest::index;
 use super::phase::Phase;
-use super::{Attendance, Error, Other, Work};
-use crate::guest;
+use super::{Attendance, Error, Work};
 
 impl Attendance<'_> {
     /// Hears everybody.
@@ -237,23 +236,13 @@ impl Attendance<'_> {
             return Ok(());
         }
         let (stdin, tty) = (spec.stdin, spec.tty.is_some());
-        let command = news::command(&spec.args);
-        match self.session.start(spec) {
-            Ok(process) => {
-                self.tell_exec("exec_create", &command, process);
-                let work = Work::Command { words: command, detached, tty };
-                self.others.insert(process, Other { client: Some(client), work });
-                if stdin {
-                    self.feeds.insert(client, Feed::new(Some(process), true));
-                }
-                Ok(())
-            }
-            Err(e @ (guest::Error::TooLong(_) | guest::Error::TooMany)) => {
-                self.refuse(client, &e.to_string());
-                Ok(())
-            }
-            Err(e) => Err(e.into()),
+        let words = news::command(&spec.args);
+        let started = self.session.start(spec);
+        let work = Work::Command { words: words.clone(), detached, tty };
+        if let Some(process) = self.begun(client, started, work, stdin)? {
+            self.tell_exec("exec_create", &words, process);
         }
+        Ok(())
     }
 
     fn executed_by(&self, client: ClientId) -> Option<ProcessId> {
