@@ -35,6 +35,7 @@ pub mod plan;
 pub mod process;
 pub mod reap;
 pub mod report;
+mod resolv;
 pub mod restart;
 mod shares;
 pub mod store;

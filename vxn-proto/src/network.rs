@@ -33,6 +33,24 @@ pub struct Interface {
     pub mtu: u32,
     /// Its addresses, each with the length of its network's prefix.
     pub addresses: Vec<(IpAddr, u8)>,
-    /// Where everything without another way goes, at most one for each IP.
-    pub gateways: Vec<IpAddr>,
+    /// The ways through it, besides those to its addresses' networks, in an order in
+    /// which they can be added.
+    pub routes: Vec<Route>,
+    /// The hardware addresses of hosts that nobody is to ask for.
+    pub neighbours: Vec<(IpAddr, [u8; 6])>,
+}
+
+/// A way to other hosts.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Route {
+    /// Where it leads, with the length of the prefix.
+    pub destination: (IpAddr, u8),
+    /// The host that passes packets on; none where everybody is a neighbour.
+    pub gateway: Option<IpAddr>,
+    /// The address that packets come from, if not the kernel's choice.
+    pub source: Option<IpAddr>,
+    /// Its metric, if not the kernel's choice.
+    pub metric: Option<u32>,
+    /// The gateway is a neighbour though no route says so.
+    pub onlink: bool,
 }
