@@ -31,6 +31,7 @@ pub mod names;
 pub mod network;
 pub mod news;
 pub mod order;
+mod place;
 pub mod plan;
 pub mod process;
 pub mod reap;

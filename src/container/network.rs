@@ -8,7 +8,7 @@
 use std::fmt::Write;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::os::fd::{AsFd, BorrowedFd};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use ipnet::IpNet;
 use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
@@ -17,8 +17,9 @@ use vxn_link::Route;
 use vxn_proto::{HOSTS, Interface};
 
 use super::ContainerId;
+use super::place::Place;
 use super::resolv;
-use crate::libxl::{Mac, Nic};
+use crate::libxl::{DomId, Mac, Nic};
 use crate::network::{Lease, Leases, Networks, Owner, Publish, Request, Result, State};
 
 /// What the user wants of the network.
@@ -26,6 +27,10 @@ use crate::network::{Lease, Leases, Networks, Owner, Publish, Request, Result, S
 pub struct NetworkSpec {
     /// The network's name; none for a container on its own.
     pub network: Option<String>,
+    /// Instead of it, a network namespace of this host that others have prepared: the
+    /// container takes its place there.
+    #[serde(default)]
+    pub namespace: Option<PathBuf>,
     /// `--ip`.
     pub ip: Option<Ipv4Addr>,
     /// `--ip6`.
@@ -63,6 +68,7 @@ pub struct Connection<'a> {
     hostname: &'a str,
     owner: Owner,
     lease: Option<Lease>,
+    place: Option<Place>,
     /// Readable when leases have changed; none without a lease.
     changes: Option<Inotify>,
 }
@@ -113,6 +119,7 @@ impl<'a> Connection<'a> {
         name: &str,
         hostname: &'a str,
     ) -> Result<Connection<'a>> {
+        let place = spec.namespace.as_deref().map(|path| Place::find(path, id)).transpose()?;
         let owner = Owner { id: owner_id(id), name: format!("container {name}") };
         let request = |network: &String| Request {
             network: network.clone(),
@@ -129,7 +136,8 @@ impl<'a> Connection<'a> {
         });
         let lease = lease.transpose()?;
         let changes = lease.as_ref().map(|_| watch(networks.dir())).transpose();
-        let mut connection = Connection { networks, spec, hostname, owner, lease, changes: None };
+        let mut connection =
+            Connection { networks, spec, hostname, owner, lease, place, changes: None };
         match changes {
             Ok(changes) => connection.changes = changes,
             Err(e) => {
@@ -152,11 +160,21 @@ impl<'a> Connection<'a> {
         while self.changes.as_ref().is_some_and(|changes| changes.read_events().is_ok()) {}
     }
 
-    /// Gets off the network.
+    /// Connects the DomU, which has [`Connection::nics`], where its hotplug program
+    /// does not.
+    ///
+    /// # Errors
+    /// The network's; what is half done ends with the DomU and [`Connection::close`].
+    pub fn connect(&self, domid: DomId) -> Result<()> {
+        self.place.as_ref().map_or(Ok(()), |place| place.take(domid))
+    }
+
+    /// Gets off the network, after the DomU is gone.
     ///
     /// # Errors
     /// The network's; the lease stays then.
     pub fn close(self) -> Result<()> {
+        self.place.as_ref().map_or(Ok(()), Place::leave)?;
         match self.lease {
             Some(_) => self.networks.release(&self.owner.id),
             None => Ok(()),
@@ -172,7 +190,8 @@ impl<'a> Connection<'a> {
             ifname: None,
             mtu: Some(lease.mtu),
         };
-        self.lease.iter().map(nic).collect()
+        let places = self.place.iter().flat_map(|place| place.nics(hotplug));
+        self.lease.iter().map(nic).chain(places).collect()
     }
 
     /// What the guest is to be told now; again after others came or went.
@@ -182,10 +201,15 @@ impl<'a> Connection<'a> {
     pub fn guest(&self) -> Result<vxn_proto::Network> {
         let state = self.networks.state()?;
         Ok(vxn_proto::Network {
-            interfaces: self.lease.iter().map(interface).collect(),
+            interfaces: self.interfaces(),
             hosts: self.hosts(&state),
             resolv_conf: self.resolv_conf(),
         })
+    }
+
+    fn interfaces(&self) -> Vec<Interface> {
+        let places = self.place.iter().flat_map(Place::interfaces);
+        self.lease.iter().map(interface).chain(places).collect()
     }
 
     /// `/etc/hosts`: docker's, and the names of the others on the network.
@@ -251,12 +275,12 @@ fn interface(lease: &Lease) -> Interface {
 }
 
 /// A network, or an address in it, in the guest's words.
-fn prefix(net: &IpNet) -> (IpAddr, u8) {
+pub(super) fn prefix(net: &IpNet) -> (IpAddr, u8) {
     (net.addr(), net.prefix_len())
 }
 
 /// A route in the guest's words.
-fn told(route: &Route) -> vxn_proto::Route {
+pub(super) fn told(route: &Route) -> vxn_proto::Route {
     let Route { destination, gateway, source, metric, onlink } = *route;
     vxn_proto::Route { destination: prefix(&destination), gateway, source, metric, onlink }
 }

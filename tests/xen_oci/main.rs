@@ -2,6 +2,7 @@
 //! podman, unpatched.
 
 mod faults;
+mod network;
 mod podman;
 mod verbs;
 
@@ -42,8 +43,9 @@ fn host() -> Option<Host> {
         let conf = include_str!("../../share/containers.conf");
         host.ok(&format!("cat >/etc/containers/containers.conf <<'END'\n{conf}END"));
         host.ok(&format!("podman pull -q {BUSYBOX} && podman tag $(podman images -q) small"));
-        // podman mounts its storage with its first container, and leaves it so.
-        host.ok(&podman::podman("run --rm small true"));
+        // With its first container podman mounts its storage, and makes its bridge and the
+        // chains for published ports, and leaves them so.
+        host.ok(&podman::podman("run --rm -p 8080:80 small true"));
         HostState::of(dom0).unwrap()
     });
     Some(host)
