@@ -267,6 +267,7 @@ fn names(name: &str, short: &str, aliases: &[String]) -> Vec<String> {
 fn interface(lease: &Lease) -> Interface {
     Interface {
         mac: lease.mac.0,
+        name: "eth0".to_owned(),
         mtu: lease.mtu,
         addresses: lease.addresses.iter().map(prefix).collect(),
         routes: lease.gateways.iter().map(|gateway| told(&Route::default_by(*gateway))).collect(),

@@ -91,6 +91,7 @@ fn owner(id: &ContainerId) -> String {
 fn interface(found: &namespace::Interface) -> Interface {
     Interface {
         mac: found.mac.0,
+        name: found.name.clone(),
         mtu: found.mtu,
         addresses: found.addresses.iter().map(prefix).collect(),
         routes: found.routes.iter().map(told).collect(),
@@ -115,7 +116,7 @@ mod tests {
     fn a_guest_is_told_what_was_found() {
         let gateway = "10.88.0.1".parse().unwrap();
         let found = namespace::Interface {
-            name: "eth0".to_owned(),
+            name: "net1".to_owned(),
             index: 2,
             mac: "02:00:00:00:00:07".parse().unwrap(),
             mtu: 1400,
@@ -132,6 +133,7 @@ mod tests {
         };
         let told = Interface {
             mac: [2, 0, 0, 0, 0, 7],
+            name: "net1".to_owned(),
             mtu: 1400,
             addresses: vec![("10.88.0.2".parse().unwrap(), 16)],
             routes: vec![route],

@@ -68,7 +68,8 @@ impl Nics {
         let shown = Mac(interface.mac);
         let here = |link: &Link| link.address == interface.mac;
         let link = wait(&links, &format!("network interface {shown}"), here)?;
-        let name = &link.name;
+        let name = &interface.name;
+        rename(&links, &link, name).context(format_args!("call a network interface {name}"))?;
         // Neighbours that knew the address as somebody else's hear of the change.
         switch(&format!("ipv4/conf/{name}/arp_notify"), "1")?;
         // What a router on the same bridge says is not for us.
@@ -91,6 +92,18 @@ fn wait(links: &Links, what: &str, wanted: impl Fn(&Link) -> bool) -> Result<Lin
     let found = links.wait(PATIENCE, wanted).context("wait for a network interface")?;
     let late = || Error::Other(format!("no {what} within {} s", PATIENCE.as_secs()));
     found.ok_or_else(late)
+}
+
+/// Gives an interface that is down its name. Another one that has it gets its own when
+/// its turn comes.
+fn rename(links: &Links, link: &Link, name: &str) -> io::Result<()> {
+    if link.name == name {
+        return Ok(());
+    }
+    if let Some(other) = links.find(name)? {
+        links.change(other.index).name(&format!("vif{}", other.index)).apply()?;
+    }
+    links.change(link.index).name(name).apply()
 }
 
 /// Adds the ways through an interface that is up, and its neighbours.
@@ -167,6 +180,7 @@ mod tests {
         Network {
             interfaces: vec![Interface {
                 mac: MAC,
+                name: "net1".to_owned(),
                 mtu: 1400,
                 addresses: vec![
                     ("10.144.7.7".parse().unwrap(), 16),
@@ -186,12 +200,16 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let root = Rootfs::open(dir.path()).unwrap();
         let file = |name: &str| fs::read_to_string(dir.path().join("etc").join(name)).unwrap();
+        links.add("net1", "bridge").unwrap();
+        let other = links.find("net1").unwrap().unwrap();
         let mut nics = Nics::default();
         nics.apply(network(), &root).unwrap();
 
-        let eth0 = links.find("eth0").unwrap().unwrap();
-        assert!(eth0.mtu == 1400 && eth0.flags.contains(LinkFlags::LowerUp), "{eth0:?}");
-        let addresses = links.addresses(eth0.index).unwrap();
+        // The name was another one's.
+        assert!(links.find(&format!("vif{}", other.index)).unwrap().is_some());
+        let net1 = links.find("net1").unwrap().unwrap();
+        assert!(net1.mtu == 1400 && net1.flags.contains(LinkFlags::LowerUp), "{net1:?}");
+        let addresses = links.addresses(net1.index).unwrap();
         assert_eq!(addresses, ["10.144.7.7/16".parse().unwrap(), "fd76::7/64".parse().unwrap()]);
         for to in ["192.0.2.1:9", "[2001:db8::1]:9"] {
             let any = if to.starts_with('[') { "[::]:0" } else { "0.0.0.0:0" };
@@ -199,7 +217,7 @@ mod tests {
             from.connect(to).unwrap_or_else(|e| panic!("no way to {to}: {e}"));
         }
         let gateway = ("10.144.0.1".parse().unwrap(), Mac([2, 0, 0, 0, 0, 1]));
-        assert_eq!(links.neighbours(eth0.index).unwrap(), [gateway]);
+        assert_eq!(links.neighbours(net1.index).unwrap(), [gateway]);
         assert_eq!(file("hosts"), "10.144.7.7\tbox\n");
         assert_eq!(file("resolv.conf"), "nameserver 192.0.2.53\n");
 

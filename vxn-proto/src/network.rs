@@ -15,8 +15,8 @@ pub const HOSTS: &str = "127.0.0.1\tlocalhost\n\
 /// Interfaces, and the files that name others.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Network {
-    /// The interfaces besides the loopback; the first is `eth0`. Those that the
-    /// guest has set up already are left as they are.
+    /// The interfaces besides the loopback. Those that the guest has set up already
+    /// are left as they are.
     pub interfaces: Vec<Interface>,
     /// What `/etc/hosts` is to hold.
     pub hosts: String,
@@ -29,6 +29,8 @@ pub struct Network {
 pub struct Interface {
     /// Its hardware address, by which the guest finds it.
     pub mac: [u8; 6],
+    /// Its name in the guest.
+    pub name: String,
     /// Its MTU in bytes.
     pub mtu: u32,
     /// Its addresses, each with the length of its network's prefix.

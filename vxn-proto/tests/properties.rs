@@ -94,9 +94,10 @@ fn network() -> impl Strategy<Value = ToGuest> {
         },
     );
     let lists = (vec(address, 0..3), vec(route, 0..3), vec(any::<(Ip, [u8; 6])>(), 0..3));
-    let interface = (any::<[u8; 6]>(), any::<u32>(), lists).prop_map(
-        |(mac, mtu, (addresses, routes, neighbours))| Interface {
+    let interface = (any::<[u8; 6]>(), any::<String>(), any::<u32>(), lists).prop_map(
+        |(mac, name, mtu, (addresses, routes, neighbours))| Interface {
             mac,
+            name,
             mtu,
             addresses,
             routes,
