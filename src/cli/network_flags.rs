@@ -128,6 +128,7 @@ impl NetworkFlags {
         }
         Ok(NetworkSpec {
             network,
+            namespace: None,
             ip: self.ip,
             ip6: self.ip6,
             mac: self.mac_address,

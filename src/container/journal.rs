@@ -58,6 +58,9 @@ pub struct Record {
     pub monitor: u32,
     /// Where the container itself is kept, when the end of its DomU is its own.
     pub root: Option<PathBuf>,
+    /// The network namespace in which it has a place.
+    #[serde(default)]
+    pub namespace: Option<PathBuf>,
 }
 
 /// The directory of all entries, `/run/vxn`.
@@ -232,6 +235,7 @@ mod tests {
             uuid: Uuid::random(),
             monitor: 1,
             root: None,
+            namespace: None,
         }
     }
 

@@ -130,8 +130,10 @@ fn on_network(
     let domid = create(ctx, plan, connection)?;
     // They are served for as long as there is a guest, and no disk that hangs keeps it.
     let mut shares = None;
-    let result = serve(plan, domid)
-        .and_then(|served| attend(ctx, plan, desk, domid, connection, shares.insert(served), size));
+    let result =
+        connection.connect(domid).map_err(Error::from).and_then(|()| serve(plan, domid)).and_then(
+            |served| attend(ctx, plan, desk, domid, connection, shares.insert(served), size),
+        );
     ctx.destroy(domid).map_err(|e| Death::Leftover(e.into()))?;
     Ok(result?)
 }

@@ -6,27 +6,31 @@
 //! them; there is none that lives as long as a network does.
 
 use std::fmt::Write;
-use std::fs;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::os::fd::{AsFd, BorrowedFd};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
+use ipnet::IpNet;
 use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
 use serde::{Deserialize, Serialize};
+use vxn_link::Route;
 use vxn_proto::{HOSTS, Interface};
 
 use super::ContainerId;
-use crate::libxl::{Mac, Nic};
+use super::place::Place;
+use super::resolv;
+use crate::libxl::{DomId, Mac, Nic};
 use crate::network::{Lease, Leases, Networks, Owner, Publish, Request, Result, State};
-
-/// Where a host with systemd-resolved keeps what its stub at 127.0.0.53 asks.
-const RESOLV_CONF: [&str; 2] = ["/etc/resolv.conf", "/run/systemd/resolve/resolv.conf"];
 
 /// What the user wants of the network.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NetworkSpec {
     /// The network's name; none for a container on its own.
     pub network: Option<String>,
+    /// Instead of it, a network namespace of this host that others have prepared: the
+    /// container takes its place there.
+    #[serde(default)]
+    pub namespace: Option<PathBuf>,
     /// `--ip`.
     pub ip: Option<Ipv4Addr>,
     /// `--ip6`.
@@ -64,6 +68,7 @@ pub struct Connection<'a> {
     hostname: &'a str,
     owner: Owner,
     lease: Option<Lease>,
+    place: Option<Place>,
     /// Readable when leases have changed; none without a lease.
     changes: Option<Inotify>,
 }
@@ -114,6 +119,7 @@ impl<'a> Connection<'a> {
         name: &str,
         hostname: &'a str,
     ) -> Result<Connection<'a>> {
+        let place = spec.namespace.as_deref().map(|path| Place::find(path, id)).transpose()?;
         let owner = Owner { id: owner_id(id), name: format!("container {name}") };
         let request = |network: &String| Request {
             network: network.clone(),
@@ -130,7 +136,8 @@ impl<'a> Connection<'a> {
         });
         let lease = lease.transpose()?;
         let changes = lease.as_ref().map(|_| watch(networks.dir())).transpose();
-        let mut connection = Connection { networks, spec, hostname, owner, lease, changes: None };
+        let mut connection =
+            Connection { networks, spec, hostname, owner, lease, place, changes: None };
         match changes {
             Ok(changes) => connection.changes = changes,
             Err(e) => {
@@ -153,11 +160,21 @@ impl<'a> Connection<'a> {
         while self.changes.as_ref().is_some_and(|changes| changes.read_events().is_ok()) {}
     }
 
-    /// Gets off the network.
+    /// Connects the DomU, which has [`Connection::nics`], where its hotplug program
+    /// does not.
+    ///
+    /// # Errors
+    /// The network's; what is half done ends with the DomU and [`Connection::close`].
+    pub fn connect(&self, domid: DomId) -> Result<()> {
+        self.place.as_ref().map_or(Ok(()), |place| place.take(domid))
+    }
+
+    /// Gets off the network, after the DomU is gone.
     ///
     /// # Errors
     /// The network's; the lease stays then.
     pub fn close(self) -> Result<()> {
+        self.place.as_ref().map_or(Ok(()), Place::leave)?;
         match self.lease {
             Some(_) => self.networks.release(&self.owner.id),
             None => Ok(()),
@@ -173,7 +190,8 @@ impl<'a> Connection<'a> {
             ifname: None,
             mtu: Some(lease.mtu),
         };
-        self.lease.iter().map(nic).collect()
+        let places = self.place.iter().flat_map(|place| place.nics(hotplug));
+        self.lease.iter().map(nic).chain(places).collect()
     }
 
     /// What the guest is to be told now; again after others came or went.
@@ -183,10 +201,15 @@ impl<'a> Connection<'a> {
     pub fn guest(&self) -> Result<vxn_proto::Network> {
         let state = self.networks.state()?;
         Ok(vxn_proto::Network {
-            interfaces: self.lease.iter().map(interface).collect(),
+            interfaces: self.interfaces(),
             hosts: self.hosts(&state),
             resolv_conf: self.resolv_conf(),
         })
+    }
+
+    fn interfaces(&self) -> Vec<Interface> {
+        let places = self.place.iter().flat_map(Place::interfaces);
+        self.lease.iter().map(interface).chain(places).collect()
     }
 
     /// `/etc/hosts`: docker's, and the names of the others on the network.
@@ -220,8 +243,7 @@ impl<'a> Connection<'a> {
         if self.lease.is_none() && !asked && spec.dns_option.is_empty() {
             return String::new();
         }
-        let files = RESOLV_CONF.iter().filter_map(|file| fs::read_to_string(file).ok());
-        resolv_conf(spec, files)
+        resolv::conf(spec)
     }
 }
 
@@ -245,75 +267,21 @@ fn names(name: &str, short: &str, aliases: &[String]) -> Vec<String> {
 fn interface(lease: &Lease) -> Interface {
     Interface {
         mac: lease.mac.0,
+        name: "eth0".to_owned(),
         mtu: lease.mtu,
-        addresses: lease.addresses.iter().map(|net| (net.addr(), net.prefix_len())).collect(),
-        gateways: lease.gateways.clone(),
+        addresses: lease.addresses.iter().map(prefix).collect(),
+        routes: lease.gateways.iter().map(|gateway| told(&Route::default_by(*gateway))).collect(),
+        neighbours: Vec::new(),
     }
 }
 
-/// Servers at an address of Dom0's own loopback are of no use to a guest: the
-/// first of `files` that names others is taken, as docker does.
-fn resolv_conf(spec: &NetworkSpec, files: impl Iterator<Item = String>) -> String {
-    let fields = |text: &str, key: &str| -> Vec<String> {
-        let of_key = |line: &str| {
-            let mut words = line.split_whitespace();
-            (words.next() == Some(key)).then(|| words.map(str::to_owned).collect::<Vec<_>>())
-        };
-        text.lines().filter_map(of_key).flatten().collect()
-    };
-    let far = |server: &String| !server.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback());
-    let mut texts: Vec<String> = files.collect();
-    let useful = |text: &String| fields(text, "nameserver").iter().any(far);
-    let at = texts.iter().position(useful).unwrap_or(0);
-    let text = if texts.is_empty() { String::new() } else { texts.swap_remove(at) };
-    let pick = |asked: Vec<String>, key: &str| {
-        if asked.is_empty() { fields(&text, key) } else { asked }
-    };
-    let servers = pick(spec.dns.iter().map(IpAddr::to_string).collect(), "nameserver");
-    let servers = servers.into_iter().filter(|server| !spec.dns.is_empty() || far(server));
-    let mut lines: Vec<String> = servers.map(|server| format!("nameserver {server}")).collect();
-    // "." is docker's way to say none.
-    let search = pick(spec.dns_search.clone(), "search");
-    for (key, words) in [("search", search), ("options", pick(spec.dns_option.clone(), "options"))]
-    {
-        if !words.is_empty() && words != ["."] {
-            lines.push(format!("{key} {}", words.join(" ")));
-        }
-    }
-    lines.iter().map(|line| format!("{line}\n")).collect()
+/// A network, or an address in it, in the guest's words.
+pub(super) fn prefix(net: &IpNet) -> (IpAddr, u8) {
+    (net.addr(), net.prefix_len())
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    const HOST: &str = "# made by hand\nnameserver 127.0.0.53\nnameserver 192.0.2.53\n\
-                        search example.org a.example.org\noptions ndots:2\n";
-    const STUB: &str = "nameserver 127.0.0.53\n";
-
-    fn resolv(spec: &NetworkSpec, files: &[&str]) -> String {
-        resolv_conf(spec, files.iter().map(|text| (*text).to_owned()))
-    }
-
-    #[test]
-    fn name_servers_are_doms_own_but_for_its_loopback() {
-        let spec = NetworkSpec::default();
-        let far = "nameserver 192.0.2.53\nsearch example.org a.example.org\noptions ndots:2\n";
-        assert_eq!(resolv(&spec, &[HOST]), far);
-        assert_eq!(resolv(&spec, &[STUB, "nameserver 2001:db8::1\n"]), "nameserver 2001:db8::1\n");
-        assert_eq!(resolv(&spec, &[STUB]), "");
-        assert_eq!(resolv(&spec, &[]), "");
-    }
-
-    #[test]
-    fn name_servers_that_are_asked_for_replace_those() {
-        let spec = NetworkSpec {
-            dns: vec!["127.0.0.1".parse().unwrap(), "198.51.100.1".parse().unwrap()],
-            dns_search: vec![".".to_owned()],
-            dns_option: vec!["rotate".to_owned(), "ndots:1".to_owned()],
-            ..NetworkSpec::default()
-        };
-        let asked = "nameserver 127.0.0.1\nnameserver 198.51.100.1\noptions rotate ndots:1\n";
-        assert_eq!(resolv(&spec, &[HOST]), asked);
-    }
+/// A route in the guest's words.
+pub(super) fn told(route: &Route) -> vxn_proto::Route {
+    let Route { destination, gateway, source, metric, onlink } = *route;
+    vxn_proto::Route { destination: prefix(&destination), gateway, source, metric, onlink }
 }

@@ -111,6 +111,7 @@ impl Plan {
             // The store knows it.
             name: None,
             root: (!self.helper).then(|| self.root.clone()),
+            namespace: self.definition.network.namespace.clone(),
         }
     }
 

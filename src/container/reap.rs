@@ -6,7 +6,7 @@ use std::path::Path;
 use super::condition::{Ended, Recorded};
 use super::journal::{self, Journal, Record};
 use super::store::{self, Containers};
-use super::{network, news};
+use super::{network, news, place};
 use crate::hotplug;
 use crate::image::Store;
 use crate::libxl::{self, Ctx};
@@ -65,6 +65,9 @@ pub fn abandoned(run: &Path) -> Result<usize, Error> {
     for (entry, record) in entries {
         if let Some(record) = record {
             network::release(run, &record.id)?;
+            if let Some(path) = &record.namespace {
+                place::clear(path, &record.id)?;
+            }
             if let Some(root) = &record.root {
                 settle(&Containers::new(root), &record.id, "the container's monitor was killed")?;
             }

@@ -115,6 +115,30 @@ pub enum Error {
     /// What is named as the bridge is another kind of device.
     #[error("{0} is a network device, but not a bridge")]
     NotABridge(String),
+    /// What is named as a network namespace cannot be entered.
+    #[error("cannot enter the network namespace {}: {error}", path.display())]
+    Namespace {
+        /// Its file.
+        path: PathBuf,
+        /// The system's words: `EINVAL` for a file that is no network namespace.
+        error: io::Error,
+    },
+    /// The network namespace is this host's own.
+    #[error("host network is not supported: {} is this host's own network", .0.display())]
+    OwnNamespace(PathBuf),
+    /// A guest cannot stand in for an interface of a network namespace.
+    #[error(
+        "no guest can stand in for {link} of the network namespace {}: {why}",
+        path.display()
+    )]
+    Unfit {
+        /// The interface.
+        link: String,
+        /// The namespace.
+        path: PathBuf,
+        /// Why not.
+        why: &'static str,
+    },
     /// The kernel refused a change to a network device.
     #[error(transparent)]
     Link(#[from] LinkError),
@@ -136,6 +160,10 @@ const OPTIONS: &str = "enable CONFIG_NF_TABLES, CONFIG_NF_TABLES_INET, CONFIG_NF
     CONFIG_NF_NAT, CONFIG_NFT_CT, CONFIG_NFT_NAT, CONFIG_NFT_MASQ, CONFIG_NFT_FIB_INET and \
     CONFIG_BRIDGE in Dom0's kernel (built in or as modules), or run with --network none";
 
+/// The same for a guest in a namespace.
+const REDIRECTS: &str = "enable CONFIG_NET_SCH_INGRESS, CONFIG_NET_CLS_U32, \
+    CONFIG_NET_CLS_ACT and CONFIG_NET_ACT_MIRRED in Dom0's kernel (built in or as modules)";
+
 impl Error {
     /// What to do about it.
     pub fn hint(&self) -> Option<String> {
@@ -149,6 +177,10 @@ impl Error {
                 return e.hint().map(|hint| format!("{hint}, or run with --network none"));
             }
             Error::NotABridge(_) => "name another bridge: `bridge` in the settings, or VXN_BRIDGE",
+            Error::OwnNamespace(_) | Error::Unfit { .. } => {
+                "a container is a DomU, which needs a network namespace for itself"
+            }
+            Error::Link(e) if e.errno() == Some(nix::libc::ENOENT) => REDIRECTS,
             Error::Link(e) if e.errno() == Some(nix::libc::EOPNOTSUPP) => {
                 "enable CONFIG_BRIDGE in Dom0's kernel, or run with --network none"
             }

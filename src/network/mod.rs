@@ -10,6 +10,9 @@
 //! down before it is set up and struck out after it is gone, so the file never
 //! says less than there is: whoever finds that an owner is dead releases it, and
 //! nothing is left. Nothing here knows Xen.
+//!
+//! A guest may also take its place in a [`namespace`] that others have prepared, and
+//! whose network is theirs.
 
 mod address;
 mod bridge;
@@ -19,6 +22,7 @@ mod lease;
 mod leases;
 mod ledger;
 mod listener;
+pub mod namespace;
 mod nft;
 mod port;
 mod publish;
@@ -32,6 +36,7 @@ pub use error::{Error, Result};
 pub use lease::Request;
 pub use leases::{Active, Lease, Owner, State};
 pub use ledger::Leases;
+pub use namespace::Namespace;
 pub use port::{Forward, Protocol, Publish};
 pub use store::Networks;
 

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use jiff::Timestamp;
+use oci_spec::runtime::{LinuxNamespaceType, Spec};
 use vxn_proto::FileSystem;
 
 use super::bundle::Bundle;
@@ -48,7 +49,7 @@ pub fn definition(bundle: &Bundle, id: ContainerId, settings: &Settings) -> Resu
         root_disk: RootDisk { path: Path::new("").to_owned(), fs: FileSystem::SquashFs },
         process: process::spec(&bundle.process)?.into(),
         labels: BTreeMap::new(),
-        network: NetworkSpec::default(),
+        network: network(spec),
         guest_type: settings.guest_type.value,
         memory_kib: resources::memory_kib(limits).unwrap_or(settings.memory.value.kib()),
         vcpus: cpu.cpus.map_or(settings.vcpus.value, Cpus::vcpus),
@@ -70,6 +71,16 @@ pub fn definition(bundle: &Bundle, id: ContainerId, settings: &Settings) -> Resu
     })
 }
 
+/// The network is what the caller has prepared, if anything; names are in files that it
+/// binds.
+fn network(spec: &Spec) -> NetworkSpec {
+    let linux = spec.linux().as_ref();
+    let namespaces = linux.and_then(|linux| linux.namespaces().as_deref()).unwrap_or_default();
+    let network = namespaces.iter().find(|one| one.typ() == LinuxNamespaceType::Network);
+    let namespace = network.and_then(|network| network.path().clone());
+    NetworkSpec { namespace, ..NetworkSpec::default() }
+}
+
 /// There is no image, but a directory and what is to be done with it.
 fn image(bundle: &Bundle) -> ImageUse {
     let reference = bundle.dir.display().to_string();
@@ -82,4 +93,24 @@ fn read_only(bundle: &Bundle) -> bool {
 
 fn writable(bundle: &Bundle) -> Layer {
     if read_only(bundle) { Layer::Memory } else { Layer::Disk { bytes: layer::DEFAULT_BYTES } }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_network_is_the_namespace_that_was_prepared() {
+        let mut json = serde_json::to_value(Spec::default()).unwrap();
+        let of = |json: &serde_json::Value| {
+            let spec: Spec = serde_json::from_value(json.clone()).unwrap();
+            network(&spec)
+        };
+        assert_eq!(of(&json), NetworkSpec::default());
+        let list = json["linux"]["namespaces"].as_array_mut().unwrap();
+        let found = list.iter_mut().find(|namespace| namespace["type"] == "network").unwrap();
+        found["path"] = "/run/netns/x".into();
+        let namespace = Some("/run/netns/x".into());
+        assert_eq!(of(&json), NetworkSpec { namespace, ..NetworkSpec::default() });
+    }
 }

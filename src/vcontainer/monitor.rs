@@ -111,6 +111,7 @@ fn run(order: &Order, networks: &Networks, link: &mut UnixStream) -> Result<(), 
         uuid: order.uuid,
         monitor: std::process::id(),
         root: None,
+        namespace: None,
     })?;
     // To the very end: who connects too late waits for it too.
     let listener = listen(&entry.path().join(SOCKET));

@@ -1,11 +1,13 @@
 //! Networks on the real kernel: bridges, nftables, packets. Every host is a
-//! network namespace; a guest is one with a cable to the bridge.
+//! network namespace; a guest is one with a cable to the bridge, or
+//! to the place that it takes.
 
 mod cli;
 mod conflicts;
 mod crash;
 mod namespace;
 mod packets;
+mod places;
 
 use std::sync::Arc;
 

@@ -2,7 +2,7 @@
 
 use std::io::{self, Read, Write};
 use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream, UdpSocket};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Sender, channel};
 use std::time::Duration;
 
@@ -45,6 +45,11 @@ impl Namespace {
                 None
             }
         }
+    }
+
+    /// The file that stands for it.
+    pub fn path(&self) -> PathBuf {
+        format!("/proc/self/task/{}/ns/net", self.thread).into()
     }
 
     /// Does something in the namespace. Sockets stay in the one where they were

@@ -2,6 +2,7 @@
 //! podman, unpatched.
 
 mod faults;
+mod network;
 mod podman;
 mod verbs;
 
@@ -42,6 +43,9 @@ fn host() -> Option<Host> {
         let conf = include_str!("../../share/containers.conf");
         host.ok(&format!("cat >/etc/containers/containers.conf <<'END'\n{conf}END"));
         host.ok(&format!("podman pull -q {BUSYBOX} && podman tag $(podman images -q) small"));
+        // With its first container podman makes its bridge and the chains for published ports,
+        // and leaves them so.
+        host.ok(&podman::podman("run --rm -p 8080:80 small true"));
         host.state()
     });
     Some(host)

@@ -3,7 +3,7 @@
 use crate::{PATIENT, host};
 
 /// As `share/containers.conf` has it, without systemd.
-fn podman(words: &str) -> String {
+pub fn podman(words: &str) -> String {
     format!("podman --cgroup-manager cgroupfs --events-backend file {words}")
 }
 

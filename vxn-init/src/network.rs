@@ -4,7 +4,7 @@
 use std::{fs, io, net::IpAddr, path::Path, time::Duration};
 
 use ipnet::IpNet;
-use vxn_link::{Link, LinkFlags, Links};
+use vxn_link::{Link, LinkFlags, Links, Mac, Route};
 use vxn_proto::{Interface, Network};
 
 use crate::{
@@ -65,29 +65,25 @@ impl Nics {
 
     fn set_up(&mut self, interface: &Interface) -> Result<()> {
         let links = Links::open().context("open a netlink socket")?;
-        let shown = vxn_link::Mac(interface.mac);
+        let shown = Mac(interface.mac);
         let here = |link: &Link| link.address == interface.mac;
         let link = wait(&links, &format!("network interface {shown}"), here)?;
-        let name = &link.name;
+        let name = &interface.name;
+        rename(&links, &link, name).context(format_args!("call a network interface {name}"))?;
         // Neighbours that knew the address as somebody else's hear of the change.
         switch(&format!("ipv4/conf/{name}/arp_notify"), "1")?;
         // What a router on the same bridge says is not for us.
         switch(&format!("ipv6/conf/{name}/accept_ra"), "0")?;
         let what = format!("set up network interface {name}");
         links.change(link.index).mtu(interface.mtu).apply().context(&what)?;
-        for (address, length) in addresses(interface) {
-            let net = IpNet::new(address, length)
-                .map_err(|e| Error::Protocol(format!("address {address}/{length}: {e}")))?;
+        for address in interface.addresses.iter().filter(|(address, _)| spoken(address)) {
+            let net = net(*address)?;
             links.add_address(link.index, net).context(format_args!("give {name} {net}"))?;
         }
         links.change(link.index).up().apply().context(&what)?;
         let up = |link: &Link| here(link) && link.flags.contains(LinkFlags::LowerUp);
         wait(&links, &format!("connection of network interface {name}"), up)?;
-        for gateway in interface.gateways.iter().filter(|gateway| spoken(gateway)) {
-            links
-                .add_default_route(link.index, *gateway)
-                .context(format_args!("reach others by {gateway}"))?;
-        }
+        lead(&links, link.index, interface)?;
         self.driver.take().map_or(Ok(()), Loading::finish)
     }
 }
@@ -98,11 +94,40 @@ fn wait(links: &Links, what: &str, wanted: impl Fn(&Link) -> bool) -> Result<Lin
     found.ok_or_else(late)
 }
 
-/// The addresses of an interface, as far as this kernel speaks their IP.
-fn addresses(interface: &Interface) -> impl Iterator<Item = (IpAddr, u8)> {
-    interface.addresses.iter().filter(|(address, _)| spoken(address)).copied()
+/// Gives an interface that is down its name. Another one that has it gets its own when
+/// its turn comes.
+fn rename(links: &Links, link: &Link, name: &str) -> io::Result<()> {
+    if link.name == name {
+        return Ok(());
+    }
+    if let Some(other) = links.find(name)? {
+        links.change(other.index).name(&format!("vif{}", other.index)).apply()?;
+    }
+    links.change(link.index).name(name).apply()
 }
 
+/// Adds the ways through an interface that is up, and its neighbours.
+fn lead(links: &Links, index: u32, interface: &Interface) -> Result<()> {
+    for route in interface.routes.iter().filter(|route| spoken(&route.destination.0)) {
+        let vxn_proto::Route { gateway, source, metric, onlink, .. } = *route;
+        let destination = net(route.destination)?;
+        let route = Route { destination, gateway, source, metric, onlink };
+        links.add_route(index, &route).context(format_args!("reach {destination}"))?;
+    }
+    for (address, mac) in interface.neighbours.iter().filter(|(address, _)| spoken(address)) {
+        links
+            .add_neighbour(index, *address, Mac(*mac))
+            .context(format_args!("write down the neighbour {address}"))?;
+    }
+    Ok(())
+}
+
+fn net((address, length): (IpAddr, u8)) -> Result<IpNet> {
+    IpNet::new(address, length)
+        .map_err(|e| Error::Protocol(format!("address {address}/{length}: {e}")))
+}
+
+/// Whether this kernel speaks the address's IP.
 fn spoken(address: &IpAddr) -> bool {
     address.is_ipv4() || Path::new("/proc/sys/net/ipv6").exists()
 }
@@ -141,16 +166,28 @@ mod tests {
         Some(links)
     }
 
+    fn by(gateway: &str, all: &str) -> vxn_proto::Route {
+        vxn_proto::Route {
+            destination: (all.parse().unwrap(), 0),
+            gateway: Some(gateway.parse().unwrap()),
+            source: None,
+            metric: None,
+            onlink: false,
+        }
+    }
+
     fn network() -> Network {
         Network {
             interfaces: vec![Interface {
                 mac: MAC,
+                name: "net1".to_owned(),
                 mtu: 1400,
                 addresses: vec![
                     ("10.144.7.7".parse().unwrap(), 16),
                     ("fd76::7".parse().unwrap(), 64),
                 ],
-                gateways: vec!["10.144.0.1".parse().unwrap(), "fd76::1".parse().unwrap()],
+                routes: vec![by("10.144.0.1", "0.0.0.0"), by("fd76::1", "::")],
+                neighbours: vec![("10.144.0.1".parse().unwrap(), [2, 0, 0, 0, 0, 1])],
             }],
             hosts: "10.144.7.7\tbox\n".to_owned(),
             resolv_conf: "nameserver 192.0.2.53\n".to_owned(),
@@ -163,18 +200,24 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let root = Rootfs::open(dir.path()).unwrap();
         let file = |name: &str| fs::read_to_string(dir.path().join("etc").join(name)).unwrap();
+        links.add("net1", "bridge").unwrap();
+        let other = links.find("net1").unwrap().unwrap();
         let mut nics = Nics::default();
         nics.apply(network(), &root).unwrap();
 
-        let eth0 = links.find("eth0").unwrap().unwrap();
-        assert!(eth0.mtu == 1400 && eth0.flags.contains(LinkFlags::LowerUp), "{eth0:?}");
-        let addresses = links.addresses(eth0.index).unwrap();
+        // The name was another one's.
+        assert!(links.find(&format!("vif{}", other.index)).unwrap().is_some());
+        let net1 = links.find("net1").unwrap().unwrap();
+        assert!(net1.mtu == 1400 && net1.flags.contains(LinkFlags::LowerUp), "{net1:?}");
+        let addresses = links.addresses(net1.index).unwrap();
         assert_eq!(addresses, ["10.144.7.7/16".parse().unwrap(), "fd76::7/64".parse().unwrap()]);
         for to in ["192.0.2.1:9", "[2001:db8::1]:9"] {
             let any = if to.starts_with('[') { "[::]:0" } else { "0.0.0.0:0" };
             let from = std::net::UdpSocket::bind(any).unwrap();
             from.connect(to).unwrap_or_else(|e| panic!("no way to {to}: {e}"));
         }
+        let gateway = ("10.144.0.1".parse().unwrap(), Mac([2, 0, 0, 0, 0, 1]));
+        assert_eq!(links.neighbours(net1.index).unwrap(), [gateway]);
         assert_eq!(file("hosts"), "10.144.7.7\tbox\n");
         assert_eq!(file("resolv.conf"), "nameserver 192.0.2.53\n");
 

@@ -1,15 +1,12 @@
-//! Addresses of devices, and routes.
+//! Addresses of devices.
 
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::IpAddr;
 
 use ipnet::IpNet;
 use netlink_packet_core::{NLM_F_ACK, NLM_F_CREATE, NLM_F_DUMP, NLM_F_REPLACE};
 use netlink_packet_route::address::{
     AddressAttribute, AddressHeaderFlags, AddressMessage, AddressScope,
-};
-use netlink_packet_route::route::{
-    RouteAddress, RouteAttribute, RouteHeader, RouteMessage, RouteProtocol, RouteScope, RouteType,
 };
 use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
 
@@ -50,45 +47,6 @@ impl Links {
             other => other.map(drop),
         }
     }
-
-    /// Sends everything that has no other way to `gateway` through the device.
-    ///
-    /// # Errors
-    /// The kernel's: `ENETUNREACH` when the gateway is not on the device's net.
-    pub fn add_default_route(&self, index: u32, gateway: IpAddr) -> io::Result<()> {
-        let mut message = RouteMessage::default();
-        message.header.address_family = family(gateway);
-        message.header.table = RouteHeader::RT_TABLE_MAIN;
-        message.header.protocol = RouteProtocol::Static;
-        message.header.scope = RouteScope::Universe;
-        message.header.kind = RouteType::Unicast;
-        message.attributes.push(RouteAttribute::Gateway(match gateway {
-            IpAddr::V4(address) => RouteAddress::Inet(address),
-            IpAddr::V6(address) => RouteAddress::Inet6(address),
-        }));
-        message.attributes.push(RouteAttribute::Oif(index));
-        let flags = NLM_F_ACK | NLM_F_CREATE | NLM_F_REPLACE;
-        self.0.ask(RouteNetlinkMessage::NewRoute(message), flags).map(drop)
-    }
-
-    /// The networks that this host has a way to without a gateway, the loopback
-    /// aside: what an address range of one's own must not overlap.
-    ///
-    /// # Errors
-    /// The kernel's.
-    pub fn connected(&self) -> io::Result<Vec<IpNet>> {
-        let mut nets = Vec::new();
-        for (family, any) in [
-            (AddressFamily::Inet, IpAddr::V4(Ipv4Addr::UNSPECIFIED)),
-            (AddressFamily::Inet6, IpAddr::V6(Ipv6Addr::UNSPECIFIED)),
-        ] {
-            let mut message = RouteMessage::default();
-            message.header.address_family = family;
-            let answers = self.0.ask(RouteNetlinkMessage::GetRoute(message), NLM_F_DUMP)?;
-            nets.extend(answers.iter().filter_map(|answer| route(answer, any)));
-        }
-        Ok(nets)
-    }
 }
 
 fn message(index: u32, address: IpNet) -> AddressMessage {
@@ -105,7 +63,8 @@ fn message(index: u32, address: IpNet) -> AddressMessage {
     message
 }
 
-fn family(address: IpAddr) -> AddressFamily {
+/// The address's family.
+pub(crate) fn family(address: IpAddr) -> AddressFamily {
     if address.is_ipv4() { AddressFamily::Inet } else { AddressFamily::Inet6 }
 }
 
@@ -121,24 +80,4 @@ fn address(answer: &RouteNetlinkMessage, index: u32) -> Option<IpNet> {
     let local = of(|a| if let AddressAttribute::Local(a) = a { Some(*a) } else { None });
     let plain = of(|a| if let AddressAttribute::Address(a) = a { Some(*a) } else { None });
     IpNet::new(local.or(plain)?, message.header.prefix_len).ok()
-}
-
-fn route(answer: &RouteNetlinkMessage, any: IpAddr) -> Option<IpNet> {
-    let RouteNetlinkMessage::NewRoute(message) = answer else { return None };
-    let header = &message.header;
-    if header.table != RouteHeader::RT_TABLE_MAIN || header.kind != RouteType::Unicast {
-        return None;
-    }
-    let mut destination = any;
-    for attribute in &message.attributes {
-        match attribute {
-            RouteAttribute::Gateway(_) | RouteAttribute::Via(_) => return None,
-            RouteAttribute::Destination(RouteAddress::Inet(a)) => destination = IpAddr::V4(*a),
-            RouteAttribute::Destination(RouteAddress::Inet6(a)) => destination = IpAddr::V6(*a),
-            _ => {}
-        }
-    }
-    let net = IpNet::new(destination, header.destination_prefix_length).ok()?;
-    let link_local = matches!(destination, IpAddr::V6(a) if a.is_unicast_link_local());
-    (net.prefix_len() > 0 && !link_local).then_some(net)
 }

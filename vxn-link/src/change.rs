@@ -1,6 +1,7 @@
 //! Changes of a network device.
 
 use std::io;
+use std::os::fd::{AsRawFd, BorrowedFd};
 
 use netlink_packet_core::NLM_F_ACK;
 use netlink_packet_route::RouteNetlinkMessage;
@@ -51,6 +52,11 @@ impl<'a> Change<'a> {
     /// Makes it a port of the bridge with that index; 0 takes it off its bridge.
     pub fn master(self, index: u32) -> Change<'a> {
         self.set(LinkAttribute::Controller(index))
+    }
+
+    /// Moves it to another network namespace, where it is down.
+    pub fn namespace(self, namespace: BorrowedFd<'a>) -> Change<'a> {
+        self.set(LinkAttribute::NetNsFd(namespace.as_raw_fd()))
     }
 
     /// Sets the flags in `on`, clears those in `off`, leaves the others.

@@ -1,10 +1,14 @@
-//! Network devices, addresses and routes by rtnetlink(7): one request, one
-//! answer. Dom0 makes bridges and ports with it, the guest sets its interfaces up.
+//! Network devices, addresses, routes, neighbours and redirects by rtnetlink(7): one
+//! request, one answer. Dom0 makes bridges and ports with it, the guest sets its
+//! interfaces up.
 
 mod address;
 mod change;
 mod error;
 mod mac;
+mod neighbour;
+mod redirect;
+mod route;
 mod socket;
 mod wait;
 
@@ -12,12 +16,13 @@ use std::io;
 
 use netlink_packet_core::{NLM_F_ACK, NLM_F_CREATE, NLM_F_DUMP, NLM_F_EXCL};
 use netlink_packet_route::RouteNetlinkMessage;
-use netlink_packet_route::link::{InfoKind, LinkAttribute, LinkInfo, LinkMessage};
+use netlink_packet_route::link::{InfoKind, LinkAttribute, LinkInfo, LinkLayerType, LinkMessage};
 
 pub use change::Change;
 pub use error::LinkError;
 pub use mac::{Mac, ParseMacError};
 pub use netlink_packet_route::link::LinkFlags;
+pub use route::Route;
 use socket::Socket;
 
 /// What is known of a network device.
@@ -35,6 +40,8 @@ pub struct Link {
     pub master: u32,
     /// `IFF_*`.
     pub flags: LinkFlags,
+    /// Whether it carries Ethernet frames (`ARPHRD_ETHER`).
+    pub ethernet: bool,
     /// Its address, six bytes for Ethernet.
     pub address: Vec<u8>,
     /// `IFLA_IFALIAS`: a note that people and programs leave on a device.
@@ -115,7 +122,8 @@ fn with<const N: usize>(attributes: [LinkAttribute; N]) -> LinkMessage {
 fn link(answer: RouteNetlinkMessage) -> Option<Link> {
     let RouteNetlinkMessage::NewLink(message) = answer else { return None };
     let (index, flags) = (message.header.index, message.header.flags);
-    let mut link = Link { index, flags, ..Link::default() };
+    let ethernet = message.header.link_layer_type == LinkLayerType::Ether;
+    let mut link = Link { index, flags, ethernet, ..Link::default() };
     for attribute in message.attributes {
         match attribute {
             LinkAttribute::IfName(name) => link.name = name,

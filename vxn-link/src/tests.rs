@@ -51,11 +51,12 @@ fn addresses_and_routes() {
         links.add_address(bridge.index, address).unwrap();
     }
     assert_eq!(links.addresses(bridge.index).unwrap(), addresses);
-    let unreachable = links.add_default_route(bridge.index, "10.1.2.9".parse().unwrap());
+    let by = |gateway: &str| Route::default_by(gateway.parse().unwrap());
+    let unreachable = links.add_route(bridge.index, &by("10.1.2.9"));
     assert_eq!(unreachable.unwrap_err().raw_os_error(), Some(nix::libc::ENETUNREACH));
     links.change(bridge.index).up().apply().unwrap();
     for gateway in ["10.1.2.9", "fd00:1::9"] {
-        links.add_default_route(bridge.index, gateway.parse().unwrap()).unwrap();
+        links.add_route(bridge.index, &by(gateway)).unwrap();
     }
     let nets: Vec<String> = links.connected().unwrap().iter().map(ToString::to_string).collect();
     assert_eq!(nets, ["10.1.2.0/24", "fd00:1::/64"]);
@@ -79,4 +80,69 @@ fn a_device_is_waited_for() {
         waiter.join().unwrap()
     });
     assert_eq!(seen.unwrap().index, index);
+    assert!(!links.wait_gone(Duration::ZERO, up).unwrap());
+    let gone = std::thread::scope(|scope| {
+        let waiter = scope.spawn(|| links.wait_gone(Duration::from_secs(60), up).unwrap());
+        Links::open().unwrap().remove(index).unwrap();
+        waiter.join().unwrap()
+    });
+    assert!(gone);
+}
+
+#[test]
+fn routes_and_neighbours_are_found_as_they_were_added() {
+    let Some(links) = namespace("routes_and_neighbours") else { return };
+    let port = links.find("port").unwrap().unwrap().index;
+    for address in ["10.1.2.3/24", "fd00:1::3/64"] {
+        links.add_address(port, address.parse().unwrap()).unwrap();
+    }
+    links.change(port).up().apply().unwrap();
+    let route = |destination: &str, gateway: Option<&str>, metric| Route {
+        destination: destination.parse().unwrap(),
+        gateway: gateway.map(|ip| ip.parse().unwrap()),
+        source: None,
+        metric,
+        onlink: false,
+    };
+    let source = Some("10.1.2.3".parse().unwrap());
+    let onlink = route("198.51.100.0/24", Some("192.0.2.9"), None);
+    let added = [
+        route("169.254.1.1/32", None, None),
+        Route { source, ..route("0.0.0.0/0", Some("169.254.1.1"), Some(100)) },
+        Route { onlink: true, ..onlink },
+        route("203.0.113.0/24", Some("fd00:1::1"), None),
+        route("::/0", Some("fd00:1::1"), Some(1024)),
+    ];
+    added.iter().for_each(|route| links.add_route(port, route).unwrap());
+    let found = links.routes(port).unwrap();
+    assert!(added.iter().all(|route| found.contains(route)), "{found:?}");
+    assert_eq!(found.len(), added.len(), "{found:?}");
+    assert_eq!(links.routes(port + 1).unwrap(), []);
+
+    let mac: Mac = "02:00:00:00:00:07".parse().unwrap();
+    let known = [("10.1.2.7".parse().unwrap(), mac), ("fd00:1::7".parse().unwrap(), mac)];
+    known.iter().for_each(|(address, mac)| links.add_neighbour(port, *address, *mac).unwrap());
+    let mut found = links.neighbours(port).unwrap();
+    found.sort();
+    assert_eq!(found, known);
+}
+
+#[test]
+fn a_redirect_is_one_and_ends_with_its_target() {
+    let Some(links) = namespace("a_redirect_is_one") else { return };
+    links.add("other", "veth").unwrap();
+    let index = |name| links.find(name).unwrap().unwrap().index;
+    let (port, other) = (index("port"), index("other"));
+    links.redirect(port, other).unwrap();
+    let twice = links.redirect(port, other).unwrap_err();
+    assert_eq!(twice.raw_os_error(), Some(nix::libc::EEXIST));
+    // It lives, and is not taken away.
+    links.remove_dead_redirect(port).unwrap();
+    assert!(links.redirect(port, other).is_err());
+    links.remove(other).unwrap();
+    links.remove_dead_redirect(port).unwrap();
+    links.remove_dead_redirect(port).unwrap();
+    links.redirect(port, index("br0")).unwrap();
+    links.remove(index("port")).unwrap();
+    links.remove_dead_redirect(port).unwrap();
 }

@@ -23,13 +23,33 @@ impl Links {
         limit: Duration,
         wanted: impl Fn(&Link) -> bool,
     ) -> io::Result<Option<Link>> {
+        self.look(limit, |links| links.into_iter().find(&wanted))
+    }
+
+    /// Waits for the last device that is as `unwanted` to go, at most for `limit`;
+    /// returns whether none is left.
+    ///
+    /// # Errors
+    /// The kernel's.
+    pub fn wait_gone(&self, limit: Duration, unwanted: impl Fn(&Link) -> bool) -> io::Result<bool> {
+        let gone = self.look(limit, |links| (!links.iter().any(&unwanted)).then_some(()))?;
+        Ok(gone.is_some())
+    }
+
+    /// Looks at the devices after each change, until there is an answer or `limit` is
+    /// over. The calling thread is in the same network namespace as the socket.
+    fn look<T>(
+        &self,
+        limit: Duration,
+        answer: impl Fn(Vec<Link>) -> Option<T>,
+    ) -> io::Result<Option<T>> {
         // Before the first look: what comes after it is notified.
         let news = Socket::open()?;
         news.subscribe(GROUP_LINK)?;
         let deadline = Instant::now() + limit;
         loop {
-            if let Some(link) = self.list()?.into_iter().find(&wanted) {
-                return Ok(Some(link));
+            if let Some(found) = answer(self.list()?) {
+                return Ok(Some(found));
             }
             let left = deadline.saturating_duration_since(Instant::now());
             let timeout = PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX);

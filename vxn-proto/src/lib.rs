@@ -30,7 +30,7 @@ pub use message::{
     Configure, Entropy, ExitStatus, FileSystem, Message, ProcessSpec, Root, StartFailure, ToGuest,
     ToHost, VersionMismatch, WindowSize, Writable, negotiate,
 };
-pub use network::{HOSTS, Interface, Network};
+pub use network::{HOSTS, Interface, Network, Route};
 pub use query::{Answer, MAX_ANSWER, MAX_COMMAND, ProcessInfo, Query, Usage};
 pub use share::{SHARE_MSIZE, SHARED_FILE, Share, share_channel};
 pub use stream::{ProcessId, StreamId, StreamKind, UnknownStream};

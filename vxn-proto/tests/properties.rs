@@ -8,8 +8,8 @@ use proptest::{collection::vec, option, prelude::*};
 use vxn_proto::{
     Answer, Configure, Container, Entropy, ExitStatus, FileRequest, FileSystem, Frame, Interface,
     Limits, MAX_DATA, Network, Privileges, ProcessId, ProcessInfo, ProcessSpec, Query,
-    ReceiveWindow, Root, SendWindow, Share, StartFailure, StreamId, StreamKind, Tmpfs, ToGuest,
-    ToHost, Ulimit, Usage, WINDOW, WindowSize, Writable,
+    ReceiveWindow, Root, Route, SendWindow, Share, StartFailure, StreamId, StreamKind, Tmpfs,
+    ToGuest, ToHost, Ulimit, Usage, WINDOW, WindowSize, Writable,
 };
 
 fn process() -> impl Strategy<Value = ProcessId> {
@@ -82,13 +82,26 @@ fn configure() -> impl Strategy<Value = ToGuest> {
 }
 
 fn network() -> impl Strategy<Value = ToGuest> {
-    let address = (any::<std::net::IpAddr>(), any::<u8>());
-    let interface = (any::<[u8; 6]>(), any::<u32>(), vec(address, 0..3), any::<bool>()).prop_map(
-        |(mac, mtu, addresses, routed)| Interface {
+    type Ip = std::net::IpAddr;
+    let address = any::<(Ip, u8)>();
+    let route = any::<((Ip, u8), Option<Ip>, Option<Ip>, Option<u32>, bool)>().prop_map(
+        |(destination, gateway, source, metric, onlink)| Route {
+            destination,
+            gateway,
+            source,
+            metric,
+            onlink,
+        },
+    );
+    let lists = (vec(address, 0..3), vec(route, 0..3), vec(any::<(Ip, [u8; 6])>(), 0..3));
+    let interface = (any::<[u8; 6]>(), any::<String>(), any::<u32>(), lists).prop_map(
+        |(mac, name, mtu, (addresses, routes, neighbours))| Interface {
             mac,
+            name,
             mtu,
-            gateways: addresses.iter().map(|(ip, _)| *ip).filter(|_| routed).collect(),
             addresses,
+            routes,
+            neighbours,
         },
     );
     (vec(interface, 0..3), any::<String>(), any::<String>()).prop_map(

@@ -20,6 +20,7 @@ use crate::container::monitor::signal_fd;
 use crate::container::order::{Attach, Order};
 use crate::container::report::Report;
 use crate::container::store::Containers;
+use crate::network::Namespace;
 use crate::oci::bundle::Bundle;
 use crate::oci::state::{Claim, Record};
 use crate::oci::{self, cgroup, console, definition, program, rootfs};
@@ -101,6 +102,8 @@ fn hold(args: &CreateArgs, runtime: &Runtime<'_>) -> Result<(Held, Claim)> {
     let mut definition = definition::definition(&bundle, id, runtime.settings)?;
     let mounts: Vec<&str> = definition.mounts.iter().map(|m| m.destination.as_str()).collect();
     program::check(&bundle.process, &bundle.rootfs, &mounts)?;
+    // What is in it is looked at when the container is started: it may come later.
+    definition.network.namespace.as_deref().map(Namespace::open).transpose()?;
     let terminal = terminal(args, definition.process.tty)?;
     let claim = runtime.states.claim(&args.id)?;
 

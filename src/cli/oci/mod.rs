@@ -37,7 +37,7 @@ struct Cli {
     subcommand_required = false,
     arg_required_else_help = true,
     after_help = "Examples:\n  vxn bundle alpine /tmp/b -- echo hello && vxn oci run -b /tmp/b hello\n  \
-                  podman --runtime /usr/bin/vxn-oci-runtime run --network none alpine echo hello"
+                  podman --runtime /usr/bin/vxn-oci-runtime run alpine echo hello"
 )]
 pub struct OciArgs {
     /// Where the state of the caller's containers is kept; /run/vxn/oci if not said.
