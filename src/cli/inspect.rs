@@ -86,6 +86,7 @@ fn inspect(engine: &Engine, definition: &Definition) -> anyhow::Result<Value> {
         "Mounts": mounts(definition, &Volumes::new(engine.store.root())),
         "Config": {
             "Hostname": definition.hostname,
+            "Domainname": definition.domainname,
             "User": process.user,
             "Tty": process.tty,
             "OpenStdin": process.stdin,
@@ -162,6 +163,7 @@ fn host_config(definition: &Definition) -> Value {
         "Privileged": privileges.privileged,
         "CapAdd": privileges.cap_add,
         "CapDrop": privileges.cap_drop,
+        "GroupAdd": definition.groups,
         "SecurityOpt": privileges.no_new_privileges.then_some(["no-new-privileges"]),
         "MaskedPaths": hidden,
         "ReadonlyPaths": hidden,

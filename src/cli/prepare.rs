@@ -34,8 +34,7 @@ const LEAST_STORAGE: Memory = Memory::from_mib(16);
 /// What a new container is to be. Its image is pulled when it is not there.
 pub fn definition(mut args: SpecArgs, settings: &Settings) -> anyhow::Result<Definition> {
     check(&args)?;
-    let log = LogOptions::parse(args.log_driver.as_deref(), &args.log_opt);
-    let log = log.map_err(|e| anyhow!(e))?;
+    let log = log_options(&args)?;
     let mut words = std::mem::take(&mut args.words).into_iter();
     let reference = words.next().unwrap_or_default();
     let text = reference.to_str().with_context(|| format!("{reference:?} is not an image"))?;
@@ -56,14 +55,13 @@ pub fn definition(mut args: SpecArgs, settings: &Settings) -> anyhow::Result<Def
         id,
         name,
         created: Timestamp::now(),
-        image: ImageUse {
-            reference: reference.to_string_lossy().into_owned(),
-            digest: image.digest,
-        },
+        image: ImageUse { reference: text.to_owned(), digest: image.digest },
         process: process::merge(process, config, &hostname)?.into(),
         stop: stop(&args, config),
         root_disk: root_disk(image),
         hostname,
+        domainname: args.domainname.take().unwrap_or_default(),
+        groups: std::mem::take(&mut args.group_add),
         labels: args.labels.over(of_image.into_iter().collect())?,
         network: args.network.clone().spec(&exposed, &settings.networks())?,
         guest_type: args.guest_type.unwrap_or(settings.guest_type.value),
@@ -83,6 +81,10 @@ pub fn definition(mut args: SpecArgs, settings: &Settings) -> anyhow::Result<Def
         restart: args.restart,
         log,
     })
+}
+
+fn log_options(args: &SpecArgs) -> anyhow::Result<LogOptions> {
+    LogOptions::parse(args.log_driver.as_deref(), &args.log_opt).map_err(|e| anyhow!(e))
 }
 
 /// What cannot go together, or cannot be.

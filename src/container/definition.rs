@@ -35,6 +35,13 @@ pub struct Definition {
     pub process: Process,
     /// Host name in the container.
     pub hostname: String,
+    /// NIS domain name in the container; empty is none.
+    #[serde(default)]
+    pub domainname: String,
+    /// Groups that its processes are in besides those of their users: names of the
+    /// image's, or numbers.
+    #[serde(default)]
+    pub groups: Vec<String>,
     /// What its users have written on it; its image's labels too.
     #[serde(default)]
     pub labels: BTreeMap<String, String>,
@@ -78,6 +85,17 @@ pub struct Definition {
     pub restart: RestartPolicy,
     /// How its output is kept.
     pub log: LogOptions,
+}
+
+impl Definition {
+    /// The names of its own address in `/etc/hosts`, docker's: the whole one first.
+    pub fn own_names(&self) -> String {
+        let Definition { hostname, domainname, .. } = self;
+        if domainname.is_empty() {
+            return hostname.clone();
+        }
+        format!("{hostname}.{domainname} {hostname}")
+    }
 }
 
 /// The image of a container.
@@ -232,6 +250,8 @@ pub(crate) mod tests {
         let id = ContainerId::random().unwrap();
         Definition {
             hostname: id.short().to_owned(),
+            domainname: String::new(),
+            groups: Vec::new(),
             labels: BTreeMap::new(),
             network: NetworkSpec::default(),
             id,
@@ -272,9 +292,17 @@ pub(crate) mod tests {
     }
 
     #[test]
+    fn a_domain_name_makes_the_host_name_whole() {
+        let mut web = Definition { hostname: "box".to_owned(), ..definition("web") };
+        assert_eq!(web.own_names(), "box");
+        web.domainname = "example.org".to_owned();
+        assert_eq!(web.own_names(), "box.example.org box");
+    }
+
+    #[test]
     fn a_definition_of_an_older_vxn_is_read() {
         let mut json = serde_json::to_value(definition("web")).unwrap();
-        for newer in ["cpu", "limits", "privileges"] {
+        for newer in ["cpu", "limits", "privileges", "domainname", "groups"] {
             assert!(json.as_object_mut().unwrap().remove(newer).is_some(), "{newer}");
         }
         let read: Definition = serde_json::from_value(json).unwrap();

@@ -61,7 +61,8 @@ pub struct Host {
 pub struct Connection<'a> {
     networks: &'a Networks,
     spec: &'a NetworkSpec,
-    hostname: &'a str,
+    /// What it calls itself, as `/etc/hosts` has it.
+    own_names: &'a str,
     owner: Owner,
     lease: Option<Lease>,
     /// Readable when leases have changed; none without a lease.
@@ -112,7 +113,7 @@ impl<'a> Connection<'a> {
         spec: &'a NetworkSpec,
         id: &ContainerId,
         name: &str,
-        hostname: &'a str,
+        own_names: &'a str,
     ) -> Result<Connection<'a>> {
         let owner = Owner { id: owner_id(id), name: format!("container {name}") };
         let request = |network: &String| Request {
@@ -130,7 +131,7 @@ impl<'a> Connection<'a> {
         });
         let lease = lease.transpose()?;
         let changes = lease.as_ref().map(|_| watch(networks.dir())).transpose();
-        let mut connection = Connection { networks, spec, hostname, owner, lease, changes: None };
+        let mut connection = Connection { networks, spec, own_names, owner, lease, changes: None };
         match changes {
             Ok(changes) => connection.changes = changes,
             Err(e) => {
@@ -203,7 +204,7 @@ impl<'a> Connection<'a> {
         }
         let Some(lease) = &self.lease else { return text };
         for net in &lease.addresses {
-            line(net.addr(), self.hostname);
+            line(net.addr(), self.own_names);
         }
         for other in state.on(&lease.network) {
             for net in &other.addresses {

@@ -130,8 +130,9 @@ impl Plan {
 
     /// Everything else that the guest has to know of the container.
     pub fn guest_settings(&self) -> Container {
-        let Definition { read_only, tmpfs, limits, privileges, .. } = self.definition.clone();
-        Container { read_only, tmpfs, limits, privileges }
+        let Definition { read_only, tmpfs, limits, privileges, groups, domainname, .. } =
+            self.definition.clone();
+        Container { read_only, tmpfs, limits, privileges, groups, domainname }
     }
 
     /// The DomU, with these vifs.

@@ -51,6 +51,8 @@ pub fn definition(bundle: &Bundle, id: ContainerId, settings: &Settings) -> Resu
         image: image(bundle),
         root_disk: RootDisk { path: Path::new("").to_owned(), fs: FileSystem::SquashFs },
         process: process::spec(&bundle.process)?.into(),
+        domainname: spec.domainname().clone().unwrap_or_default(),
+        groups: Vec::new(),
         labels: BTreeMap::new(),
         network: NetworkSpec::default(),
         guest_type: settings.guest_type.value,

@@ -92,8 +92,11 @@ pub fn container(
         if settings.privileges.privileged || settings.privileges.unmasked {
             linux = linux.masked_paths([]).readonly_paths([]);
         }
-        SpecBuilder::default()
-            .root(RootBuilder::default().path(root).readonly(settings.read_only).build()?)
+        let mut spec = SpecBuilder::default();
+        if !settings.domainname.is_empty() {
+            spec = spec.domainname(settings.domainname.as_str());
+        }
+        spec.root(RootBuilder::default().path(root).readonly(settings.read_only).build()?)
             .hostname(hostname)
             .process(process)
             .mounts(mounts(settings, shares))

@@ -42,6 +42,22 @@ pub fn limits_are_the_kernels() {
     assert_eq!((reason, &*message), (StartFailure::Other, "invalid ulimit type: files"));
 }
 
+pub fn groups_and_a_domain_name_are_added() {
+    let groups = names(&["video", "777"]);
+    let settings = Container { groups, domainname: "example.org".into(), ..Container::default() };
+    let mut host = Host::with(&settings);
+    host.started(MAIN, spec(&["sleep", "1000"]));
+    let mut second = shell("id -G; cat /proc/sys/kernel/domainname");
+    second.user = "1000:7".into();
+    host.start(ProcessId(1), second);
+    assert_eq!(text(&host.finish(ProcessId(1)).stdout), "7 44 777\nexample.org\n");
+
+    let groups = names(&["nobody-has-it"]);
+    let (_, message) =
+        Host::with(&Container { groups, ..Container::default() }).fail(spec(&["id"]));
+    assert!(message.contains("unable to find group nobody-has-it"), "{message}");
+}
+
 /// The machine may have this controller in version 1, where nobody can use it.
 pub fn a_group_has_so_many_processes() {
     let host = |pids| limited(Limits { pids: Some(pids), ..Limits::default() });
