@@ -150,6 +150,7 @@ fn host_config(definition: &Definition) -> Value {
     let hidden = (privileges.privileged || privileges.unmasked).then(|| json!([]));
     json!({
         "AutoRemove": definition.remove,
+        "Annotations": definition.annotations,
         "Memory": definition.memory_kib * 1024,
         "NanoCpus": cpu.cpus.unwrap_or(Cpus::whole(definition.vcpus)).nano(),
         "CpuShares": cpu.shares.unwrap_or_default(),

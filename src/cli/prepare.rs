@@ -62,6 +62,7 @@ pub fn definition(mut args: SpecArgs, settings: &Settings) -> anyhow::Result<Def
         hostname,
         domainname: args.domainname.take().unwrap_or_default(),
         groups: std::mem::take(&mut args.group_add),
+        annotations: args.labels.annotations(),
         labels: args.labels.over(of_image.into_iter().collect())?,
         network: args.network.clone().spec(&exposed, &settings.networks())?,
         guest_type: args.guest_type.unwrap_or(settings.guest_type.value),

@@ -45,6 +45,9 @@ pub struct Definition {
     /// What its users have written on it; its image's labels too.
     #[serde(default)]
     pub labels: BTreeMap<String, String>,
+    /// What they have written on it for others than vxn.
+    #[serde(default)]
+    pub annotations: BTreeMap<String, String>,
     /// What it wants of the network.
     pub network: NetworkSpec,
     /// Wanted guest type.
@@ -253,6 +256,7 @@ pub(crate) mod tests {
             domainname: String::new(),
             groups: Vec::new(),
             labels: BTreeMap::new(),
+            annotations: BTreeMap::new(),
             network: NetworkSpec::default(),
             id,
             name: name.parse().unwrap(),
@@ -302,7 +306,7 @@ pub(crate) mod tests {
     #[test]
     fn a_definition_of_an_older_vxn_is_read() {
         let mut json = serde_json::to_value(definition("web")).unwrap();
-        for newer in ["cpu", "limits", "privileges", "domainname", "groups"] {
+        for newer in ["cpu", "limits", "privileges", "domainname", "groups", "annotations"] {
             assert!(json.as_object_mut().unwrap().remove(newer).is_some(), "{newer}");
         }
         let read: Definition = serde_json::from_value(json).unwrap();

@@ -54,6 +54,7 @@ pub fn definition(bundle: &Bundle, id: ContainerId, settings: &Settings) -> Resu
         domainname: spec.domainname().clone().unwrap_or_default(),
         groups: Vec::new(),
         labels: BTreeMap::new(),
+        annotations: BTreeMap::new(),
         network: NetworkSpec::default(),
         guest_type: settings.guest_type.value,
         memory_kib: resources::memory_kib(limits).unwrap_or(settings.memory.value.kib()),

@@ -1,6 +1,6 @@
 //! Flags of docker's that are about one thing each.
 
-use crate::host;
+use crate::{BUSYBOX, host};
 
 #[test]
 fn groups_and_a_domain_name_are_the_containers() {
@@ -16,4 +16,16 @@ fn groups_and_a_domain_name_are_the_containers() {
     let fields = "{{.Config.Domainname}} {{.HostConfig.GroupAdd}}";
     assert_eq!(host.field("grouped", fields), "example.org [777]");
     host.clean(["grouped"]);
+}
+
+#[test]
+fn annotations_are_kept_and_quiet_shows_no_progress() {
+    let Some(host) = host() else { return };
+    let flags = ["--annotation=a.b/c=1=2", "--annotation", "bare", "--quiet", "--pull=always"];
+    let create = host.vxn(["create", "--name", "noted"]).args(flags).args([BUSYBOX, "true"]);
+    let output = create.run().unwrap().success().unwrap();
+    assert_eq!(output.error_text(), "");
+    let kept = host.field("noted", "{{json .HostConfig.Annotations}}");
+    assert_eq!(kept, r#"{"a.b/c":"1=2","bare":""}"#);
+    host.clean(["noted"]);
 }
