@@ -1,6 +1,8 @@
 //! Flags of docker's that are about one thing each.
 
-use crate::{BUSYBOX, host};
+use std::time::Instant;
+
+use crate::{BUSYBOX, PATIENCE, TICKING, host};
 
 #[test]
 fn groups_and_a_domain_name_are_the_containers() {
@@ -28,4 +30,29 @@ fn annotations_are_kept_and_quiet_shows_no_progress() {
     let kept = host.field("noted", "{{json .HostConfig.Annotations}}");
     assert_eq!(kept, r#"{"a.b/c":"1=2","bare":""}"#);
     host.clean(["noted"]);
+}
+
+#[test]
+fn only_the_streams_that_are_attached_are_shown() {
+    let Some(host) = host() else { return };
+    let run = host.vxn(["run", "-a", "stderr", "-m", "160M", "--network=none", "--name=half"]);
+    let output = run.args([BUSYBOX, "sh", "-c", "echo out; echo err >&2; exit 4"]).run().unwrap();
+    assert_eq!((output.code, output.text(), output.error_text()), (4, "".into(), "err".into()));
+    let logs = host.vxn(["logs", "half"]).run().unwrap();
+    assert_eq!((logs.text(), logs.error_text()), ("out".into(), "err".into()), "all is kept");
+    host.clean(["half"]);
+}
+
+#[test]
+fn signals_that_are_not_proxied_end_the_command_alone() {
+    let Some(host) = host() else { return };
+    let flags = ["--sig-proxy=false", "-m", "160M", "--network=none", "--name=free"];
+    let run = host.vxn(["run"]).args(flags).args([BUSYBOX, "sh", "-c", TICKING]).spawn().unwrap();
+    assert!(run.stdout.wait_for(b"tick", Instant::now() + PATIENCE));
+    run.signal(15).unwrap();
+    assert_eq!(run.wait().unwrap().code, 143);
+    assert_eq!(host.field("free", "{{.State.Status}}"), "running");
+    host.ok(["stop", "free"]);
+    assert_eq!(host.field("free", "{{.State.ExitCode}}"), "5");
+    host.clean(["free"]);
 }
