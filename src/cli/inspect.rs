@@ -18,6 +18,7 @@ use crate::config::Settings;
 use crate::container::condition::{Condition, Phase};
 use crate::container::cpu::Cpus;
 use crate::container::definition::{Definition, Layer, Text};
+use crate::container::devices::Device;
 use crate::container::log;
 use crate::container::mounts::{Mount, Source};
 use crate::container::network::Held;
@@ -160,6 +161,7 @@ fn host_config(definition: &Definition) -> Value {
         "ShmSize": limits.shm_bytes.unwrap_or(64 << 20),
         "Sysctls": limits.sysctls.iter().cloned().collect::<BTreeMap<_, _>>(),
         "OomScoreAdj": limits.oom_score_adj.unwrap_or_default(),
+        "Devices": definition.devices.iter().map(device).collect::<Vec<_>>(),
         "OomKillDisable": false,
         "Privileged": privileges.privileged,
         "CapAdd": privileges.cap_add,
@@ -176,6 +178,14 @@ fn host_config(definition: &Definition) -> Value {
             Layer::Memory => None,
             Layer::Disk { bytes } => Some(bytes),
         },
+    })
+}
+
+fn device(device: &Device) -> Value {
+    json!({
+        "PathOnHost": device.source,
+        "PathInContainer": device.path(),
+        "CgroupPermissions": if device.read_only { "rm" } else { "rwm" },
     })
 }
 

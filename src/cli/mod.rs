@@ -10,6 +10,7 @@ mod completion;
 mod console;
 mod cp;
 mod create;
+mod devices;
 mod diff;
 #[cfg(test)]
 mod docker_flags;

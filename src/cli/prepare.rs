@@ -10,9 +10,11 @@ use jiff::Timestamp;
 use oci_spec::image::Config as ImageConfig;
 use vxn_proto::FileSystem;
 
+use super::devices::devices;
 use super::env::environment;
 use super::failure::Hint;
 use super::image::obtain;
+use super::labels::Labels;
 use super::mounts::mounts;
 use super::spec::{self, SpecArgs};
 use crate::config::{Memory, Settings};
@@ -41,13 +43,12 @@ pub fn definition(mut args: SpecArgs, settings: &Settings) -> anyhow::Result<Def
     let image = obtain(text, &args.pull, settings)?;
     let config = image.config.config().as_ref();
     let id = ContainerId::random().context("cannot make an id")?;
-    let exposed = config.and_then(|config| config.exposed_ports().clone()).unwrap_or_default();
-    let volumes = config.and_then(|config| config.volumes().clone()).unwrap_or_default();
-    let flags = std::mem::take(&mut args.mounts);
+    let (exposed, volumes, of_image) = config.map(offers).unwrap_or_default();
+    let mut flags = std::mem::take(&mut args.mounts);
+    let mut disks = std::mem::take(&mut flags.devices);
     let store = Containers::new(&settings.root.value);
-    let mounts = mounts(flags, &volumes, &mut args.tmpfs, &store)?;
+    let mounts = mounts(flags, &volumes, &mut args.tmpfs, &mut disks, &store)?;
     let hostname = args.hostname.clone().unwrap_or_else(|| id.short().to_owned());
-    let of_image = config.and_then(|config| config.labels().clone()).unwrap_or_default();
     let process = request(&mut args, words.map(OsString::into_vec).collect())?;
     let cpu = args.cpu.clone().over(Cpu::default());
     let name = args.name.clone().map_or_else(names::random, Ok).context("cannot make a name")?;
@@ -63,7 +64,7 @@ pub fn definition(mut args: SpecArgs, settings: &Settings) -> anyhow::Result<Def
         domainname: args.domainname.take().unwrap_or_default(),
         groups: std::mem::take(&mut args.group_add),
         annotations: args.labels.annotations(),
-        labels: args.labels.over(of_image.into_iter().collect())?,
+        labels: args.labels.over(of_image)?,
         network: args.network.clone().spec(&exposed, &settings.networks())?,
         guest_type: args.guest_type.unwrap_or(settings.guest_type.value),
         memory_kib: args.memory.unwrap_or(settings.memory.value).kib(),
@@ -79,9 +80,17 @@ pub fn definition(mut args: SpecArgs, settings: &Settings) -> anyhow::Result<Def
         read_only: args.read_only,
         tmpfs: args.tmpfs,
         mounts,
+        devices: devices(disks)?,
         restart: args.restart,
         log,
     })
+}
+
+/// What an image exposes, its volumes and its labels.
+fn offers(config: &ImageConfig) -> (Vec<String>, Vec<String>, Labels) {
+    let exposed = config.exposed_ports().clone().unwrap_or_default();
+    let volumes = config.volumes().clone().unwrap_or_default();
+    (exposed, volumes, config.labels().clone().unwrap_or_default().into_iter().collect())
 }
 
 fn log_options(args: &SpecArgs) -> anyhow::Result<LogOptions> {

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use vxn_proto::{Limits, Privileges, ProcessSpec, Tmpfs, WindowSize};
 
 use super::cpu::Cpu;
+use super::devices::Device;
 use super::log::LogOptions;
 use super::mounts::Mount;
 use super::network::NetworkSpec;
@@ -82,6 +83,9 @@ pub struct Definition {
     /// What of this host it has.
     #[serde(default)]
     pub mounts: Vec<Mount>,
+    /// Which disks of this host.
+    #[serde(default)]
+    pub devices: Vec<Device>,
     /// How it is stopped.
     pub stop: Stop,
     /// When it is started again.
@@ -278,6 +282,7 @@ pub(crate) mod tests {
             read_only: false,
             tmpfs: Vec::new(),
             mounts: Vec::new(),
+            devices: Vec::new(),
             stop: Stop::default(),
             restart: RestartPolicy::No,
             log: LogOptions::default(),
@@ -306,7 +311,9 @@ pub(crate) mod tests {
     #[test]
     fn a_definition_of_an_older_vxn_is_read() {
         let mut json = serde_json::to_value(definition("web")).unwrap();
-        for newer in ["cpu", "limits", "privileges", "domainname", "groups", "annotations"] {
+        for newer in
+            ["cpu", "limits", "privileges", "domainname", "groups", "annotations", "devices"]
+        {
             assert!(json.as_object_mut().unwrap().remove(newer).is_some(), "{newer}");
         }
         let read: Definition = serde_json::from_value(json).unwrap();

@@ -15,6 +15,7 @@ pub mod control;
 pub mod cpu;
 pub mod definition;
 mod desk;
+pub mod devices;
 pub mod files;
 pub mod front;
 pub mod hold;

@@ -71,6 +71,7 @@ pub fn definition(bundle: &Bundle, id: ContainerId, settings: &Settings) -> Resu
         read_only: read_only(bundle),
         tmpfs: mounted.tmpfs,
         mounts: mounted.shared,
+        devices: Vec::new(),
         stop: Stop::default(),
         restart: RestartPolicy::No,
         log: LogOptions::None,

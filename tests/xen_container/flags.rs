@@ -56,3 +56,32 @@ fn signals_that_are_not_proxied_end_the_command_alone() {
     assert_eq!(host.field("free", "{{.State.ExitCode}}"), "5");
     host.clean(["free"]);
 }
+
+#[test]
+fn an_image_file_is_a_disk_of_the_container() {
+    let Some(host) = host() else { return };
+    let make = "for n in 1 2; do truncate -s 1M /tmp/disk$n; echo here >/tmp/disk$n; done; \
+                truncate -s 1M /tmp/disk1 /tmp/disk2";
+    host.dom0.shell(make).unwrap().success().unwrap();
+    let flags = [
+        "--device=/tmp/disk1:/dev/xvdc",
+        "--mount=type=block,src=/tmp/disk2,dst=/dev/xvdd,readonly",
+    ];
+    let script = "head -n1 /dev/xvdc; head -n1 /dev/xvdd; echo there >/dev/xvdc; \
+                  echo no >/dev/xvdd; sync; echo done; exec sleep 1000";
+    host.start("disks", flags, script);
+    host.wait_for("disks", "done");
+    assert_eq!(host.ok(["logs", "disks"]), "here\nhere\ndone");
+    let again = ["run", "--rm", "--device=/tmp/disk1:/dev/xvdc", BUSYBOX, "true"];
+    host.fails(125, "in use", again);
+    host.fails(
+        125,
+        "neither a block device",
+        ["run", "--rm", "--device=/dev/null:/dev/xvdc", BUSYBOX, "true"],
+    );
+    host.ok(["stop", "-t1", "disks"]);
+    let read = host.dom0.shell("head -n1 /tmp/disk1; head -n1 /tmp/disk2").unwrap();
+    assert_eq!(read.text(), "there\nhere");
+    host.dom0.shell("rm /tmp/disk1 /tmp/disk2").unwrap().success().unwrap();
+    host.clean(["disks"]);
+}

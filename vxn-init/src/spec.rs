@@ -21,7 +21,7 @@ use vxn_proto::{Container as Settings, ProcessSpec, Share, Tmpfs};
 
 use vxn_files::normalize;
 
-use crate::{Error, Result, limits, privileges, share, user::User};
+use crate::{Error, Result, device, limits, privileges, share, user::User};
 
 /// The search path of a process that brings none, docker's.
 const PATH: &str = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
@@ -84,9 +84,11 @@ pub fn container(
     process: Process,
     reaper: Pid,
 ) -> Result<Spec> {
+    let devices = device::nodes(&settings.disks)?;
     let build = || {
         let mut linux = LinuxBuilder::default()
             .namespaces(namespaces(reaper)?)
+            .devices(devices)
             .cgroups_path(CGROUP)
             .sysctl(limits::inner_sysctls(&settings.limits));
         if settings.privileges.privileged || settings.privileges.unmasked {

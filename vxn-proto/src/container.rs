@@ -20,6 +20,8 @@ pub struct Container {
     pub groups: Vec<String>,
     /// Its NIS domain name, see setdomainname(2); empty leaves the kernel's.
     pub domainname: String,
+    /// Block devices of the guest, `xvdc`, that it has itself, each in its `/dev`.
+    pub disks: Vec<String>,
 }
 
 /// A file system in the guest's memory.

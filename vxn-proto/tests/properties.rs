@@ -73,7 +73,8 @@ fn configure() -> impl Strategy<Value = ToGuest> {
     let container = (any::<bool>(), vec(tmpfs, 0..3), limits(), privileges()).prop_map(
         |(read_only, tmpfs, limits, privileges)| {
             let (groups, domainname) = (vec!["wheel".to_owned()], "example.org".to_owned());
-            Container { read_only, tmpfs, limits, privileges, groups, domainname }
+            let disks = vec!["xvdc".to_owned()];
+            Container { read_only, tmpfs, limits, privileges, groups, domainname, disks }
         },
     );
     (any::<u32>(), bytes(), any::<Duration>(), any::<String>(), root, container).prop_map(
