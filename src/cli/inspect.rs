@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::io::{self, Write};
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::Args;
 use ipnet::IpNet;
@@ -19,6 +20,7 @@ use crate::container::condition::{Condition, Phase};
 use crate::container::cpu::Cpus;
 use crate::container::definition::{Definition, Layer, Text};
 use crate::container::devices::Device;
+use crate::container::health::HealthCheck;
 use crate::container::log;
 use crate::container::mounts::{Mount, Source};
 use crate::container::network::Held;
@@ -95,6 +97,7 @@ fn inspect(engine: &Engine, definition: &Definition) -> anyhow::Result<Value> {
             "Cmd": args,
             "Image": definition.image.reference,
             "Labels": definition.labels,
+            "Healthcheck": definition.health.as_ref().map(health_check),
             "WorkingDir": process.cwd.lossy(),
             "StopSignal": definition.stop.signal,
             "StopTimeout": definition.stop.seconds,
@@ -189,6 +192,20 @@ fn device(device: &Device) -> Value {
     })
 }
 
+/// docker's, with durations in nanoseconds.
+fn health_check(check: &HealthCheck) -> Value {
+    let nanos = |time: Duration| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
+    let words = check.command.iter().map(Text::lossy);
+    json!({
+        "Test": std::iter::once("CMD".to_owned()).chain(words).collect::<Vec<_>>(),
+        "Interval": nanos(check.interval),
+        "Timeout": nanos(check.timeout),
+        "StartPeriod": nanos(check.start_period),
+        "StartInterval": nanos(check.start_interval),
+        "Retries": check.retries,
+    })
+}
+
 /// Its network while it runs; docker's fields for the first address of each kind.
 fn network_settings(lease: Option<&Lease>) -> Value {
     let Some(lease) = lease else { return json!({ "Networks": {}, "Ports": {} }) };
@@ -249,6 +266,7 @@ fn state(condition: &Condition) -> Value {
         "ExitCode": ended.map_or(0, |ended| ended.code),
         "Error": ended.and_then(|ended| ended.error.clone()).unwrap_or_default(),
         "StartedAt": started,
+        "Health": live.and_then(|live| live.health.as_ref()),
         "FinishedAt": ended.map(|ended| ended.finished),
     })
 }

@@ -24,6 +24,7 @@ mod export;
 mod failure;
 mod files;
 mod format;
+mod health_flags;
 mod image;
 mod info;
 mod inspect;

@@ -20,13 +20,14 @@ use super::spec::{self, SpecArgs};
 use crate::config::{Memory, Settings};
 use crate::container::cpu::{Cpu, Cpus};
 use crate::container::definition::{DEFAULT_SIZE, Definition, ImageUse, Layer, Stop};
+use crate::container::health::HealthCheck;
 use crate::container::log::LogOptions;
 use crate::container::plan::{Kernel, Plan, RootDisk};
 use crate::container::process::{self, ProcessRequest};
 use crate::container::restart::RestartPolicy;
 use crate::container::store::Containers;
 use crate::container::{ContainerId, names};
-use crate::image::{DiskFormat, Image};
+use crate::image::{DiskFormat, Image, Store};
 use crate::kernel;
 use crate::libxl::Uuid;
 
@@ -58,6 +59,7 @@ pub fn definition(mut args: SpecArgs, settings: &Settings) -> anyhow::Result<Def
         created: Timestamp::now(),
         image: ImageUse { reference: text.to_owned(), digest: image.digest },
         process: process::merge(process, config, &hostname)?.into(),
+        health: health(&args, &image, settings)?,
         stop: stop(&args, config),
         root_disk: root_disk(image),
         hostname,
@@ -91,6 +93,17 @@ fn offers(config: &ImageConfig) -> (Vec<String>, Vec<String>, Labels) {
     let exposed = config.exposed_ports().clone().unwrap_or_default();
     let volumes = config.volumes().clone().unwrap_or_default();
     (exposed, volumes, config.labels().clone().unwrap_or_default().into_iter().collect())
+}
+
+/// The user's health check, over the image's. OCI's configuration does not know
+/// HEALTHCHECK and SHELL: they are read as they are written.
+fn health(
+    args: &SpecArgs,
+    image: &Image,
+    settings: &Settings,
+) -> anyhow::Result<Option<HealthCheck>> {
+    let config = Store::open(&settings.root.value)?.raw_config(&image.config_digest)?;
+    args.health.clone().check(&config)
 }
 
 fn log_options(args: &SpecArgs) -> anyhow::Result<LogOptions> {

@@ -9,6 +9,7 @@ use clap::Args;
 use nix::sys::signal::Signal;
 use vxn_proto::Tmpfs;
 
+use super::health_flags::HealthFlags;
 use super::image::PullFlags;
 use super::labels::LabelFlags;
 use super::limits::{CpuFlags, LimitFlags};
@@ -94,6 +95,8 @@ pub struct SpecArgs {
     pub network: NetworkFlags,
     #[command(flatten)]
     pub mounts: MountFlags,
+    #[command(flatten)]
+    pub health: HealthFlags,
     #[command(flatten, next_help_heading = None::<&'static str>)]
     pub pull: PullFlags,
     /// When to start the container again by itself: no, on-failure[:N], always

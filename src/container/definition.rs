@@ -10,6 +10,7 @@ use vxn_proto::{Limits, Privileges, ProcessSpec, Tmpfs, WindowSize};
 
 use super::cpu::Cpu;
 use super::devices::Device;
+use super::health::HealthCheck;
 use super::log::LogOptions;
 use super::mounts::Mount;
 use super::network::NetworkSpec;
@@ -86,6 +87,9 @@ pub struct Definition {
     /// Which disks of this host.
     #[serde(default)]
     pub devices: Vec<Device>,
+    /// How its health is checked, if it is.
+    #[serde(default)]
+    pub health: Option<HealthCheck>,
     /// How it is stopped.
     pub stop: Stop,
     /// When it is started again.
@@ -283,6 +287,7 @@ pub(crate) mod tests {
             tmpfs: Vec::new(),
             mounts: Vec::new(),
             devices: Vec::new(),
+            health: None,
             stop: Stop::default(),
             restart: RestartPolicy::No,
             log: LogOptions::default(),
@@ -311,9 +316,16 @@ pub(crate) mod tests {
     #[test]
     fn a_definition_of_an_older_vxn_is_read() {
         let mut json = serde_json::to_value(definition("web")).unwrap();
-        for newer in
-            ["cpu", "limits", "privileges", "domainname", "groups", "annotations", "devices"]
-        {
+        for newer in [
+            "cpu",
+            "limits",
+            "privileges",
+            "domainname",
+            "groups",
+            "annotations",
+            "devices",
+            "health",
+        ] {
             assert!(json.as_object_mut().unwrap().remove(newer).is_some(), "{newer}");
         }
         let read: Definition = serde_json::from_value(json).unwrap();

@@ -18,6 +18,7 @@ mod desk;
 pub mod devices;
 pub mod files;
 pub mod front;
+pub mod health;
 pub mod hold;
 mod id;
 pub mod images;

@@ -72,6 +72,7 @@ pub fn definition(bundle: &Bundle, id: ContainerId, settings: &Settings) -> Resu
         tmpfs: mounted.tmpfs,
         mounts: mounted.shared,
         devices: Vec::new(),
+        health: None,
         stop: Stop::default(),
         restart: RestartPolicy::No,
         log: LogOptions::None,

@@ -85,3 +85,32 @@ fn an_image_file_is_a_disk_of_the_container() {
     host.dom0.shell("rm /tmp/disk1 /tmp/disk2").unwrap().success().unwrap();
     host.clean(["disks"]);
 }
+
+#[test]
+fn health_is_checked_and_told() {
+    let Some(host) = host() else { return };
+    let events = ["events", "-f", "container=sick", "-f", "event=health_status"];
+    let events = host.vxn(events).spawn().unwrap();
+    let told = |word: &[u8]| events.stdout.wait_for(word, Instant::now() + PATIENCE);
+    let flags = [
+        "--health-cmd=echo seen; [ -e /tmp/well ] || exec sleep 1000",
+        "--health-interval=1s",
+        "--health-timeout=10s",
+        "--health-retries=1",
+    ];
+    host.start("sick", flags, "exec sleep 1000");
+    assert!(told(b"health_status: unhealthy"), "a check that hangs has failed");
+    assert_eq!(host.ok(["ps", "-f", "health=unhealthy", "--format", "{{.Names}}"]), "sick");
+    assert!(host.field("sick", "{{json .State.Health.Log}}").contains("exceeded timeout (10s)"));
+    host.ok(["exec", "sick", "touch", "/tmp/well"]);
+    assert!(told(b"health_status: healthy"));
+    let status = host.ok(["ps", "-f", "name=sick", "--format", "{{.Status}}"]);
+    assert!(status.ends_with(" (healthy)"), "{status}");
+    let fields = "{{.State.Health.Status}} {{.State.Health.FailingStreak}}";
+    assert_eq!(host.field("sick", fields), "healthy 0");
+    let log = host.field("sick", "{{json .State.Health.Log}}");
+    assert!(log.contains(r#""ExitCode":0"#) && log.contains(r#""Output":"seen\n""#), "{log}");
+    events.signal(2).unwrap();
+    events.wait().unwrap();
+    host.clean(["sick"]);
+}
