@@ -14,7 +14,7 @@ use crate::container::control::ToMonitor;
 use crate::container::definition::Definition;
 use crate::container::keys::DetachKeys;
 use crate::container::monitor::signal_fd;
-use crate::container::talk::{Streams, Talk, Until};
+use crate::container::talk::{Outputs, Streams, Talk, Until};
 use crate::container::terminal::RawMode;
 
 /// Show the log of a container's kernel: what is kept, and then what comes.
@@ -48,7 +48,7 @@ pub fn run(args: ConsoleArgs, settings: &Settings) -> anyhow::Result<ExitCode> {
     let keys = typing.then(|| args.detach_keys.unwrap_or_default());
     let raw = typing.then(RawMode::with_signals).transpose();
     let raw = raw.context("cannot set the terminal")?;
-    let streams = Streams::open(typing, keys).context("cannot carry the streams")?;
+    let streams = Streams::open(typing, Outputs::BOTH, keys).context("cannot carry the streams")?;
     let outcome = Talk::new(connection, signals, Some(streams), Until::Ended).run();
     drop(raw);
     Ok(exec::code(outcome?))

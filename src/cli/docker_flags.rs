@@ -24,10 +24,12 @@ const DOCKERS: &str = "add-host annotation attach blkio-weight blkio-weight-devi
     volume-driver volumes-from workdir";
 
 /// How flags that work differ.
-const DIFFERS: [(&str, &str); 14] = [
+const DIFFERS: [(&str, &str); 16] = [
+    ("attach", "of `run` only; with stdin alone the command still stays to the end"),
     ("cap-add", "capabilities in the guest, whose kernel is the container's own"),
     ("cpu-shares", "a weight of Xen's credit schedulers, 1024 as 256"),
     ("cpus", "virtual CPUs, rounded up, and a cap for a fraction"),
+    ("device", "block devices and image files, as a disk of the DomU: `/dev/vg/lv:/dev/xvdc`"),
     ("init", "it is so in any case"),
     ("ip", "on the default network too"),
     ("log-driver", "`local` and `none`"),

@@ -20,7 +20,7 @@ use crate::container::definition::{DEFAULT_SIZE, Definition};
 use crate::container::keys::DetachKeys;
 use crate::container::monitor::signal_fd;
 use crate::container::process;
-use crate::container::talk::{Outcome, Streams, Talk, Until};
+use crate::container::talk::{Outcome, Outputs, Streams, Talk, Until};
 use crate::container::terminal::{self, RawMode};
 
 /// Run another command in a container that runs.
@@ -143,7 +143,7 @@ pub fn talk(
     } else {
         None
     };
-    let streams = Streams::open(stdin, keys).context("cannot carry the streams")?;
+    let streams = Streams::open(stdin, Outputs::BOTH, keys).context("cannot carry the streams")?;
     let outcome = Talk::new(connection, signals, Some(streams), Until::Ended).run();
     drop(raw);
     Ok(code(outcome?))
@@ -154,5 +154,6 @@ pub fn code(outcome: Outcome) -> ExitCode {
     match outcome {
         Outcome::Ended(report) => run::exit(report),
         Outcome::Left => ExitCode::SUCCESS,
+        Outcome::Interrupted(signal) => ExitCode::from(signal.saturating_add(128)),
     }
 }

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::io::{self, Write};
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::Args;
 use ipnet::IpNet;
@@ -18,6 +19,8 @@ use crate::config::Settings;
 use crate::container::condition::{Condition, Phase};
 use crate::container::cpu::Cpus;
 use crate::container::definition::{Definition, Layer, Text};
+use crate::container::devices::Device;
+use crate::container::health::HealthCheck;
 use crate::container::log;
 use crate::container::mounts::{Mount, Source};
 use crate::container::network::Held;
@@ -86,6 +89,7 @@ fn inspect(engine: &Engine, definition: &Definition) -> anyhow::Result<Value> {
         "Mounts": mounts(definition, &Volumes::new(engine.store.root())),
         "Config": {
             "Hostname": definition.hostname,
+            "Domainname": definition.domainname,
             "User": process.user,
             "Tty": process.tty,
             "OpenStdin": process.stdin,
@@ -93,6 +97,7 @@ fn inspect(engine: &Engine, definition: &Definition) -> anyhow::Result<Value> {
             "Cmd": args,
             "Image": definition.image.reference,
             "Labels": definition.labels,
+            "Healthcheck": definition.health.as_ref().map(health_check),
             "WorkingDir": process.cwd.lossy(),
             "StopSignal": definition.stop.signal,
             "StopTimeout": definition.stop.seconds,
@@ -149,6 +154,7 @@ fn host_config(definition: &Definition) -> Value {
     let hidden = (privileges.privileged || privileges.unmasked).then(|| json!([]));
     json!({
         "AutoRemove": definition.remove,
+        "Annotations": definition.annotations,
         "Memory": definition.memory_kib * 1024,
         "NanoCpus": cpu.cpus.unwrap_or(Cpus::whole(definition.vcpus)).nano(),
         "CpuShares": cpu.shares.unwrap_or_default(),
@@ -158,10 +164,12 @@ fn host_config(definition: &Definition) -> Value {
         "ShmSize": limits.shm_bytes.unwrap_or(64 << 20),
         "Sysctls": limits.sysctls.iter().cloned().collect::<BTreeMap<_, _>>(),
         "OomScoreAdj": limits.oom_score_adj.unwrap_or_default(),
+        "Devices": definition.devices.iter().map(device).collect::<Vec<_>>(),
         "OomKillDisable": false,
         "Privileged": privileges.privileged,
         "CapAdd": privileges.cap_add,
         "CapDrop": privileges.cap_drop,
+        "GroupAdd": definition.groups,
         "SecurityOpt": privileges.no_new_privileges.then_some(["no-new-privileges"]),
         "MaskedPaths": hidden,
         "ReadonlyPaths": hidden,
@@ -173,6 +181,28 @@ fn host_config(definition: &Definition) -> Value {
             Layer::Memory => None,
             Layer::Disk { bytes } => Some(bytes),
         },
+    })
+}
+
+fn device(device: &Device) -> Value {
+    json!({
+        "PathOnHost": device.source,
+        "PathInContainer": device.path(),
+        "CgroupPermissions": if device.read_only { "rm" } else { "rwm" },
+    })
+}
+
+/// docker's, with durations in nanoseconds.
+fn health_check(check: &HealthCheck) -> Value {
+    let nanos = |time: Duration| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
+    let words = check.command.iter().map(Text::lossy);
+    json!({
+        "Test": std::iter::once("CMD".to_owned()).chain(words).collect::<Vec<_>>(),
+        "Interval": nanos(check.interval),
+        "Timeout": nanos(check.timeout),
+        "StartPeriod": nanos(check.start_period),
+        "StartInterval": nanos(check.start_interval),
+        "Retries": check.retries,
     })
 }
 
@@ -236,6 +266,7 @@ fn state(condition: &Condition) -> Value {
         "ExitCode": ended.map_or(0, |ended| ended.code),
         "Error": ended.and_then(|ended| ended.error.clone()).unwrap_or_default(),
         "StartedAt": started,
+        "Health": live.and_then(|live| live.health.as_ref()),
         "FinishedAt": ended.map(|ended| ended.finished),
     })
 }

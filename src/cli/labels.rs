@@ -1,4 +1,4 @@
-//! `--label` and `--label-file`, as docker has them.
+//! `--label`, `--label-file` and `--annotation`, as docker has them.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -10,7 +10,8 @@ use clap::Args;
 /// Labels of a container.
 pub type Labels = BTreeMap<String, String>;
 
-/// The flags that give a container labels.
+/// The flags that give a container labels, and annotations, which are much the same but
+/// for a runtime to read.
 #[derive(Debug, Clone, Default, Args)]
 pub struct LabelFlags {
     /// Give the container a label.
@@ -19,6 +20,9 @@ pub struct LabelFlags {
     /// Read labels from a file, one KEY[=VALUE] a line.
     #[arg(long, value_name = "FILE")]
     label_file: Vec<PathBuf>,
+    /// Give the container an annotation, which `vxn inspect` shows.
+    #[arg(long, value_name = "KEY[=VALUE]", value_parser = annotation)]
+    annotation: Vec<(String, String)>,
 }
 
 impl LabelFlags {
@@ -33,6 +37,11 @@ impl LabelFlags {
         labels.extend(self.label.iter().cloned());
         Ok(labels)
     }
+
+    /// The annotations; the last of a key counts.
+    pub fn annotations(&self) -> BTreeMap<String, String> {
+        self.annotation.iter().cloned().collect()
+    }
 }
 
 fn read(file: &Path) -> anyhow::Result<Labels> {
@@ -46,11 +55,17 @@ fn read(file: &Path) -> anyhow::Result<Labels> {
 
 /// `KEY=VALUE`; `KEY` alone has no value.
 pub fn label(text: &str) -> Result<(String, String), String> {
+    pair(text).ok_or_else(|| format!("{text:?} names no label"))
+}
+
+fn annotation(text: &str) -> Result<(String, String), String> {
+    pair(text).ok_or_else(|| format!("{text:?} names no annotation"))
+}
+
+fn pair(text: &str) -> Option<(String, String)> {
     let (key, value) = text.split_once('=').unwrap_or((text, ""));
-    if key.is_empty() || key.contains(char::is_whitespace) {
-        return Err(format!("{text:?} names no label"));
-    }
-    Ok((key.to_owned(), value.to_owned()))
+    let good = !key.is_empty() && !key.contains(char::is_whitespace);
+    good.then(|| (key.to_owned(), value.to_owned()))
 }
 
 #[cfg(test)]
@@ -66,11 +81,14 @@ mod tests {
         let flags = LabelFlags {
             label: vec![label("both=flag=x").unwrap(), label("all=flag").unwrap()],
             label_file: vec![file.clone()],
+            annotation: vec![annotation("a.b/c=1=2").unwrap(), annotation("bare").unwrap()],
         };
         let image = [("image", "yes"), ("all", "image")].map(pair).into();
         let expected =
             [("image", "yes"), ("file", "yes"), ("both", "flag=x"), ("all", "flag"), ("bare", "")];
         assert_eq!(flags.over(image).unwrap(), expected.map(pair).into());
+        let annotations = [("a.b/c", "1=2"), ("bare", "")].map(pair);
+        assert_eq!(flags.annotations(), annotations.into());
 
         fs::write(&file, "two words=1\n").unwrap();
         let error = flags.over(Labels::new()).unwrap_err().to_string();

@@ -10,6 +10,7 @@ mod completion;
 mod console;
 mod cp;
 mod create;
+mod devices;
 mod diff;
 #[cfg(test)]
 mod docker_flags;
@@ -23,6 +24,7 @@ mod export;
 mod failure;
 mod files;
 mod format;
+mod health_flags;
 mod image;
 mod info;
 mod inspect;

@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use vxn_proto::Tmpfs;
 
+use super::devices::{device, disk};
+use crate::container::devices::Device;
 use crate::volume;
 
 /// Mount flags of `vxn run` and `vxn create`.
@@ -18,13 +20,17 @@ pub struct MountFlags {
         short, long = "volume", value_name = "[SOURCE:]PATH[:OPTIONS]", value_parser = volume
     )]
     pub volumes: Vec<Wanted>,
-    /// The same in other words: type=bind|volume|tmpfs, source=, target=, readonly,
-    /// volume-nocopy, tmpfs-size=, tmpfs-mode=.
+    /// The same in other words: type=bind|volume|tmpfs|block, source=, target=, readonly,
+    /// volume-nocopy, tmpfs-size=, tmpfs-mode=; block is what --device is.
     #[arg(long = "mount", value_name = "KEY=VALUE,…", value_parser = mount)]
     pub mounts: Vec<Wanted>,
     /// Mount what another container has mounted, there.
     #[arg(long, value_name = "CONTAINER[:ro]")]
     pub volumes_from: Vec<String>,
+    /// Give the container a block device or an image file of this host as a disk:
+    /// /dev/vg/lv:/dev/xvdc. Permissions: r, rw.
+    #[arg(long = "device", value_name = "SOURCE:/dev/xvdX[:PERMISSIONS]", value_parser = device)]
+    pub devices: Vec<Device>,
 }
 
 /// One mount that is asked for.
@@ -41,6 +47,8 @@ pub enum Wanted {
     },
     /// A file system in the guest's memory.
     Tmpfs(Tmpfs),
+    /// A disk.
+    Block(Device),
 }
 
 /// What of this host.
@@ -156,6 +164,9 @@ impl<'a> Fields<'a> {
     }
 
     fn finish(self) -> Result<Wanted, String> {
+        if self.kind == "block" {
+            return self.block();
+        }
         let destination = destination(self.target.ok_or("target= is missing")?)?;
         if !self.tmpfs.is_empty() && self.kind != "tmpfs" {
             return Err("tmpfs-… is for type=tmpfs".to_owned());
@@ -172,9 +183,20 @@ impl<'a> Fields<'a> {
             }
             ("tmpfs", None) => return Ok(self.tmpfs(destination)),
             ("tmpfs", Some(_)) => return Err("type=tmpfs has no source".to_owned()),
-            (kind, _) => return Err(format!("no type {kind:?}: there are bind, volume, tmpfs")),
+            (kind, _) => {
+                return Err(format!("no type {kind:?}: there are bind, volume, tmpfs, block"));
+            }
         };
         Ok(Wanted::Shared { source, destination, read_only: self.read_only })
+    }
+
+    fn block(self) -> Result<Wanted, String> {
+        let source = self.source.ok_or("type=block needs source=")?;
+        let target = self.target.ok_or("target= is missing")?;
+        if !self.tmpfs.is_empty() || !self.fill {
+            return Err("type=block takes source=, target= and readonly".to_owned());
+        }
+        disk(source, target, self.read_only).map(Wanted::Block)
     }
 
     fn tmpfs(self, path: String) -> Wanted {
@@ -266,8 +288,14 @@ mod tests {
         );
         let tmpfs = Tmpfs { path: "/t".into(), options: vec!["size=1m".into(), "ro".into()] };
         assert_eq!(mount("type=tmpfs,dst=/t,tmpfs-size=1m,ro"), Ok(Wanted::Tmpfs(tmpfs)));
+        let device = disk("/dev/vg/lv", "/dev/xvdc", true).unwrap();
+        let block = mount("type=block,src=/dev/vg/lv,dst=/dev/xvdc,readonly");
+        assert_eq!(block, Ok(Wanted::Block(device)));
         for text in [
             "",
+            "type=block,dst=/dev/xvdc",
+            "type=block,src=/d,dst=/data",
+            "type=block,src=/d,dst=/dev/xvdc,volume-nocopy",
             "type=bind,dst=/b",
             "type=bind,src=a,dst=/b",
             "src=/a,dst=/b",

@@ -9,23 +9,26 @@ use vxn_proto::Tmpfs;
 
 use super::failure::Hint;
 use super::mount_flags::{self, MountFlags, Wanted};
+use crate::container::devices::Device;
 use crate::container::mounts::{Mount, Source};
 use crate::container::store::Containers;
 use crate::volume::Name;
 
 /// The mounts that the flags ask for, and the image, which has `volumes`. File
-/// systems in memory are added to `tmpfs`. Directories of this host that `-v` names
+/// systems in memory are added to `tmpfs`, disks to `devices`. Directories of this host that `-v` names
 /// are made when they are missing.
 pub fn mounts(
     flags: MountFlags,
     volumes: &[String],
     tmpfs: &mut Vec<Tmpfs>,
+    devices: &mut Vec<Device>,
     store: &Containers,
 ) -> anyhow::Result<Vec<Mount>> {
     let mut mounts = Vec::new();
     for wanted in flags.volumes.into_iter().chain(flags.mounts) {
         match wanted {
             Wanted::Tmpfs(wanted) => tmpfs.push(wanted),
+            Wanted::Block(wanted) => devices.push(wanted),
             Wanted::Shared { source, destination, read_only } => {
                 let (source, options) = (source_of(source)?, Vec::new());
                 mounts.push(Mount { source, destination, read_only, options });
@@ -120,7 +123,8 @@ mod tests {
         let flags = Line::try_parse_from([&["run"], words].concat()).unwrap().flags;
         let mut tmpfs = vec![Tmpfs { path: "/run".into(), options: Vec::new() }];
         let image: Vec<String> = image.iter().map(|path| (*path).to_owned()).collect();
-        let mounts = mounts(flags, &image, &mut tmpfs, &Containers::new(root.path()))?;
+        let mounts =
+            mounts(flags, &image, &mut tmpfs, &mut Vec::new(), &Containers::new(root.path()))?;
         Ok((mounts, tmpfs))
     }
 

@@ -10,21 +10,24 @@ use jiff::Timestamp;
 use oci_spec::image::Config as ImageConfig;
 use vxn_proto::FileSystem;
 
+use super::devices::devices;
 use super::env::environment;
 use super::failure::Hint;
 use super::image::obtain;
+use super::labels::Labels;
 use super::mounts::mounts;
 use super::spec::{self, SpecArgs};
 use crate::config::{Memory, Settings};
 use crate::container::cpu::{Cpu, Cpus};
 use crate::container::definition::{DEFAULT_SIZE, Definition, ImageUse, Layer, Stop};
+use crate::container::health::HealthCheck;
 use crate::container::log::LogOptions;
 use crate::container::plan::{Kernel, Plan, RootDisk};
 use crate::container::process::{self, ProcessRequest};
 use crate::container::restart::RestartPolicy;
 use crate::container::store::Containers;
 use crate::container::{ContainerId, names};
-use crate::image::{DiskFormat, Image};
+use crate::image::{DiskFormat, Image, Store};
 use crate::kernel;
 use crate::libxl::Uuid;
 
@@ -34,21 +37,19 @@ const LEAST_STORAGE: Memory = Memory::from_mib(16);
 /// What a new container is to be. Its image is pulled when it is not there.
 pub fn definition(mut args: SpecArgs, settings: &Settings) -> anyhow::Result<Definition> {
     check(&args)?;
-    let log = LogOptions::parse(args.log_driver.as_deref(), &args.log_opt);
-    let log = log.map_err(|e| anyhow!(e))?;
+    let log = log_options(&args)?;
     let mut words = std::mem::take(&mut args.words).into_iter();
     let reference = words.next().unwrap_or_default();
     let text = reference.to_str().with_context(|| format!("{reference:?} is not an image"))?;
     let image = obtain(text, &args.pull, settings)?;
     let config = image.config.config().as_ref();
     let id = ContainerId::random().context("cannot make an id")?;
-    let exposed = config.and_then(|config| config.exposed_ports().clone()).unwrap_or_default();
-    let volumes = config.and_then(|config| config.volumes().clone()).unwrap_or_default();
-    let flags = std::mem::take(&mut args.mounts);
+    let (exposed, volumes, of_image) = config.map(offers).unwrap_or_default();
+    let mut flags = std::mem::take(&mut args.mounts);
+    let mut disks = std::mem::take(&mut flags.devices);
     let store = Containers::new(&settings.root.value);
-    let mounts = mounts(flags, &volumes, &mut args.tmpfs, &store)?;
+    let mounts = mounts(flags, &volumes, &mut args.tmpfs, &mut disks, &store)?;
     let hostname = args.hostname.clone().unwrap_or_else(|| id.short().to_owned());
-    let of_image = config.and_then(|config| config.labels().clone()).unwrap_or_default();
     let process = request(&mut args, words.map(OsString::into_vec).collect())?;
     let cpu = args.cpu.clone().over(Cpu::default());
     let name = args.name.clone().map_or_else(names::random, Ok).context("cannot make a name")?;
@@ -56,15 +57,16 @@ pub fn definition(mut args: SpecArgs, settings: &Settings) -> anyhow::Result<Def
         id,
         name,
         created: Timestamp::now(),
-        image: ImageUse {
-            reference: reference.to_string_lossy().into_owned(),
-            digest: image.digest,
-        },
+        image: ImageUse { reference: text.to_owned(), digest: image.digest },
         process: process::merge(process, config, &hostname)?.into(),
+        health: health(&args, &image, settings)?,
         stop: stop(&args, config),
         root_disk: root_disk(image),
         hostname,
-        labels: args.labels.over(of_image.into_iter().collect())?,
+        domainname: args.domainname.take().unwrap_or_default(),
+        groups: std::mem::take(&mut args.group_add),
+        annotations: args.labels.annotations(),
+        labels: args.labels.over(of_image)?,
         network: args.network.clone().spec(&exposed, &settings.networks())?,
         guest_type: args.guest_type.unwrap_or(settings.guest_type.value),
         memory_kib: args.memory.unwrap_or(settings.memory.value).kib(),
@@ -80,9 +82,32 @@ pub fn definition(mut args: SpecArgs, settings: &Settings) -> anyhow::Result<Def
         read_only: args.read_only,
         tmpfs: args.tmpfs,
         mounts,
+        devices: devices(disks)?,
         restart: args.restart,
         log,
     })
+}
+
+/// What an image exposes, its volumes and its labels.
+fn offers(config: &ImageConfig) -> (Vec<String>, Vec<String>, Labels) {
+    let exposed = config.exposed_ports().clone().unwrap_or_default();
+    let volumes = config.volumes().clone().unwrap_or_default();
+    (exposed, volumes, config.labels().clone().unwrap_or_default().into_iter().collect())
+}
+
+/// The user's health check, over the image's. OCI's configuration does not know
+/// HEALTHCHECK and SHELL: they are read as they are written.
+fn health(
+    args: &SpecArgs,
+    image: &Image,
+    settings: &Settings,
+) -> anyhow::Result<Option<HealthCheck>> {
+    let config = Store::open(&settings.root.value)?.raw_config(&image.config_digest)?;
+    args.health.clone().check(&config)
+}
+
+fn log_options(args: &SpecArgs) -> anyhow::Result<LogOptions> {
+    LogOptions::parse(args.log_driver.as_deref(), &args.log_opt).map_err(|e| anyhow!(e))
 }
 
 /// What cannot go together, or cannot be.

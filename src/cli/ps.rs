@@ -12,8 +12,9 @@ use super::engine::Engine;
 use super::format::{Format, ago, columns};
 use super::port;
 use crate::config::Settings;
-use crate::container::condition::{Condition, Phase};
+use crate::container::condition::{Condition, Live, Phase};
 use crate::container::definition::{Definition, Text};
+use crate::container::health;
 use crate::container::network::Held;
 use crate::network::Forward;
 
@@ -28,7 +29,7 @@ pub struct PsArgs {
     /// Only their ids.
     #[arg(short, long)]
     quiet: bool,
-    /// Only those with id=, name=, status=, exited=, ancestor= or label= so.
+    /// Only those with id=, name=, status=, exited=, health=, ancestor= or label= so.
     #[arg(short, long, value_name = "KEY=VALUE")]
     filter: Vec<String>,
     /// A line like '{{.ID}} {{.Names}}' for each, in place of the table.
@@ -154,10 +155,20 @@ fn status(condition: &Condition, now: Timestamp) -> String {
             match (live.phase, up) {
                 (Phase::Restarting, _) => "Restarting".to_owned(),
                 (Phase::Starting, _) | (_, None) => "Starting".to_owned(),
-                (Phase::Running, Some(up)) => up,
+                (Phase::Running, Some(up)) => up + health(live),
                 (Phase::Paused, Some(up)) => format!("{up} (Paused)"),
             }
         }
+    }
+}
+
+/// What docker appends to the status.
+fn health(live: &Live) -> &'static str {
+    match live.health.as_ref().map(|health| health.status) {
+        None => "",
+        Some(health::Status::Starting) => " (health: starting)",
+        Some(health::Status::Healthy) => " (healthy)",
+        Some(health::Status::Unhealthy) => " (unhealthy)",
     }
 }
 
@@ -181,9 +192,13 @@ enum Filter {
     Ancestor(String),
     /// A label, with this value if one is said.
     Label(String, Option<String>),
+    /// The health of one that runs, in docker's word.
+    Health(String),
 }
 
 const STATES: [&str; 5] = ["created", "running", "paused", "restarting", "exited"];
+
+const HEALTH: [&str; 4] = ["starting", "healthy", "unhealthy", "none"];
 
 impl Filter {
     fn parse(text: &str) -> anyhow::Result<Filter> {
@@ -198,13 +213,15 @@ impl Filter {
                 let code = value.parse().map_err(|_| anyhow!("{value:?} is no exit code"))?;
                 Ok(Filter::Exited(code))
             }
+            "health" if HEALTH.contains(&value.as_str()) => Ok(Filter::Health(value)),
+            "health" => Err(anyhow!("{value:?} is no health: {}", HEALTH.join(", "))),
             "ancestor" => Ok(Filter::Ancestor(value)),
             "label" => Ok(match value.split_once('=') {
                 Some((key, value)) => Filter::Label(key.to_owned(), Some(value.to_owned())),
                 None => Filter::Label(value, None),
             }),
             _ => Err(anyhow!(
-                "there is no filter {key:?}: id, name, status, exited, ancestor, label"
+                "there is no filter {key:?}: id, name, status, exited, health, ancestor, label"
             )),
         }
     }
@@ -220,6 +237,10 @@ impl Filter {
             Filter::Ancestor(image) => {
                 definition.image.reference == *image
                     || definition.image.digest.to_string() == *image
+            }
+            Filter::Health(word) => {
+                let health = condition.live().and_then(|live| live.health.as_ref());
+                health.map_or("none", |health| health.status.word()) == word
             }
             Filter::Label(key, value) => definition
                 .labels
@@ -243,7 +264,7 @@ mod tests {
 
     #[test]
     fn filters_that_mean_nothing_are_refused() {
-        for text in ["", "x", "status=dead", "exited=x", "volume=a"] {
+        for text in ["", "x", "status=dead", "exited=x", "health=ill", "volume=a"] {
             assert!(Filter::parse(text).is_err(), "{text}");
         }
         assert!(Filter::parse("status=running").is_ok());

@@ -4,19 +4,21 @@ use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
 
 use anyhow::{Context, bail};
-use clap::Args;
+use clap::{Args, ValueEnum};
 
 use super::cidfile::CidFile;
 use super::engine::need_root;
+use super::exec;
 use super::failure::Failure;
 use super::prepare;
 use super::spec::SpecArgs;
 use crate::config::Settings;
+use crate::container::front::{self, Stay};
 use crate::container::keys::DetachKeys;
 use crate::container::order::{Attach, Order};
 use crate::container::report::Report;
-use crate::container::talk::Outcome;
-use crate::container::{front, terminal};
+use crate::container::talk::{Outcome, Outputs};
+use crate::container::terminal;
 
 /// Flags and words of `vxn run`.
 #[derive(Debug, Args)]
@@ -39,45 +41,77 @@ pub struct RunArgs {
     /// The keys that leave the container's terminal: ctrl-p,ctrl-q if not said.
     #[arg(long, value_name = "KEYS")]
     detach_keys: Option<DetachKeys>,
+    /// Show this stream only: stdout or stderr. stdin is carried with -i in any case.
+    #[arg(
+        short,
+        long,
+        value_name = "STREAM",
+        value_enum,
+        ignore_case = true,
+        conflicts_with = "detach"
+    )]
+    attach: Vec<Stream>,
+    /// Pass signals on to the process; else they end this command, and the container
+    /// goes on.
+    #[arg(
+        long, value_name = "BOOL", default_value_t = true, default_missing_value = "true",
+        num_args = 0..=1, require_equals = true, action = clap::ArgAction::Set
+    )]
+    sig_proxy: bool,
     #[command(flatten)]
     spec: SpecArgs,
+}
+
+/// What of a process can be attached to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Stream {
+    /// Its input.
+    Stdin,
+    /// Its output.
+    Stdout,
+    /// Its errors.
+    Stderr,
 }
 
 /// Runs a container, to its end unless it is detached.
 pub fn run(args: RunArgs, settings: &Settings) -> anyhow::Result<ExitCode> {
     need_root("run")?;
-    let attach = attach(args.detach, args.spec.tty, args.spec.interactive)?;
+    let (tty, stdin) = (args.spec.tty, args.spec.interactive);
+    let attach = if args.detach { Attach::Detached } else { attach(tty, stdin, args.sig_proxy)? };
     let cidfile = args.spec.cidfile.clone();
     let plan = prepare::plan(prepare::definition(args.spec, settings)?, settings)?;
     let id = plan.definition.id.clone();
     let cidfile = CidFile::write(cidfile, &id)?;
     let order = Order { plan, create: true, attach };
     let keys = args.detach_keys.unwrap_or_default();
-    let outcome = front::run(&order, Some(keys)).context("cannot start the container's monitor")?;
+    let stay = Stay { keys, outputs: outputs(&args.attach), sig_proxy: args.sig_proxy };
+    let outcome = front::run(&order, stay).context("cannot start the container's monitor")?;
     cidfile.keep();
-    match outcome {
-        Outcome::Ended(report) => Ok(exit(report)),
-        Outcome::Left => {
-            if args.detach {
-                writeln!(io::stdout(), "{id}")?;
-            }
-            Ok(ExitCode::SUCCESS)
-        }
+    if matches!(outcome, Outcome::Left) && args.detach {
+        writeln!(io::stdout(), "{id}")?;
     }
+    Ok(exec::code(outcome))
 }
 
-/// What becomes of the streams of a process that is started here.
-pub fn attach(detach: bool, tty: bool, stdin: bool) -> anyhow::Result<Attach> {
-    if detach {
-        return Ok(Attach::Detached);
-    }
-    if !tty {
+/// What becomes of the streams of a process that is started here, whose signals are
+/// this command's with `sig_proxy`. Without it the command may go before the process.
+pub fn attach(tty: bool, stdin: bool, sig_proxy: bool) -> anyhow::Result<Attach> {
+    if !tty && sig_proxy {
         return Ok(Attach::Inherited);
     }
-    if stdin && !io::stdin().is_terminal() {
+    if tty && stdin && !io::stdin().is_terminal() {
         bail!("the input device is not a TTY");
     }
-    Ok(Attach::Carried { stdin, size: terminal::size() })
+    Ok(Attach::Carried { stdin, size: if tty { terminal::size() } else { None } })
+}
+
+/// What `--attach` leaves of the outputs; said of none, it is said of both.
+fn outputs(attach: &[Stream]) -> Outputs {
+    if attach.is_empty() {
+        return Outputs::BOTH;
+    }
+    let [stdout, stderr] = [Stream::Stdout, Stream::Stderr].map(|stream| attach.contains(&stream));
+    Outputs { stdout, stderr }
 }
 
 /// The exit code of a process, and what went wrong besides.
@@ -110,6 +144,30 @@ mod tests {
         let args = parse(&["-m", "64M", "-e", "A=1", "-m", "128M", "-e", "B=2", "image"]);
         assert_eq!(args.spec.memory, Some("128M".parse().unwrap()));
         assert_eq!(args.spec.env, ["A=1", "B=2"]);
+    }
+
+    #[test]
+    fn only_the_streams_that_are_attached_are_shown() {
+        let shown = |words: &[&str]| {
+            let outputs = outputs(&parse(&[words, &["image"]].concat()).attach);
+            (outputs.stdout, outputs.stderr)
+        };
+        assert_eq!(shown(&[]), (true, true));
+        assert_eq!(shown(&["-a", "STDOUT"]), (true, false));
+        assert_eq!(shown(&["-a", "stderr", "--attach=stdout"]), (true, true));
+        assert_eq!(shown(&["-a", "stdin"]), (false, false));
+        for bad in [&["-a", "output"][..], &["-d", "-a", "stdout"]] {
+            assert!(Line::try_parse_from([&["run"], bad, &["image"]].concat()).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn who_may_leave_carries_the_streams() {
+        assert!(parse(&["image"]).sig_proxy && parse(&["--sig-proxy", "image"]).sig_proxy);
+        assert!(!parse(&["--sig-proxy=false", "image"]).sig_proxy);
+        assert_eq!(attach(false, true, true).unwrap(), Attach::Inherited);
+        let carried = Attach::Carried { stdin: true, size: None };
+        assert_eq!(attach(false, true, false).unwrap(), carried);
     }
 
     #[test]

@@ -9,6 +9,7 @@ use clap::Args;
 use nix::sys::signal::Signal;
 use vxn_proto::Tmpfs;
 
+use super::health_flags::HealthFlags;
 use super::image::PullFlags;
 use super::labels::LabelFlags;
 use super::limits::{CpuFlags, LimitFlags};
@@ -44,12 +45,18 @@ pub struct SpecArgs {
     /// User of the process: a name from the image or a number.
     #[arg(short, long, value_name = "USER[:GROUP]")]
     pub user: Option<String>,
+    /// Put the processes into another group: a name from the image or a number.
+    #[arg(long, value_name = "GROUP")]
+    pub group_add: Vec<String>,
     /// Program to run in place of the image's; "" takes the image's away.
     #[arg(long, value_name = "PROGRAM")]
     pub entrypoint: Option<OsString>,
     /// Host name in the container.
     #[arg(short = 'h', long, value_name = "NAME", value_parser = hostname)]
     pub hostname: Option<String>,
+    /// NIS domain name in the container, behind the host name in /etc/hosts.
+    #[arg(long, value_name = "NAME", value_parser = domainname)]
+    pub domainname: Option<String>,
     /// Memory of the DomU.
     #[arg(short, long, value_name = "SIZE")]
     pub memory: Option<Memory>,
@@ -88,6 +95,8 @@ pub struct SpecArgs {
     pub network: NetworkFlags,
     #[command(flatten)]
     pub mounts: MountFlags,
+    #[command(flatten)]
+    pub health: HealthFlags,
     #[command(flatten, next_help_heading = None::<&'static str>)]
     pub pull: PullFlags,
     /// When to start the container again by itself: no, on-failure[:N], always
@@ -125,9 +134,18 @@ pub struct SpecArgs {
 }
 
 fn hostname(text: &str) -> Result<String, String> {
+    host_word(text, 63, "host")
+}
+
+/// The kernel keeps 64 bytes of it, see uname(2).
+fn domainname(text: &str) -> Result<String, String> {
+    host_word(text, 64, "domain")
+}
+
+fn host_word(text: &str, most: usize, what: &str) -> Result<String, String> {
     let good = |b: u8| b.is_ascii_alphanumeric() || b"-._".contains(&b);
-    if text.is_empty() || text.len() > 63 || !text.bytes().all(good) {
-        return Err("a host name has 1 to 63 letters, digits, dots or dashes".to_owned());
+    if text.is_empty() || text.len() > most || !text.bytes().all(good) {
+        return Err(format!("a {what} name has 1 to {most} letters, digits, dots or dashes"));
     }
     Ok(text.to_owned())
 }

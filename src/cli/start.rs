@@ -7,11 +7,11 @@ use clap::Args;
 
 use super::engine::Engine;
 use super::failure::Hint;
-use super::{prepare, run};
+use super::{exec, prepare, run};
 use crate::config::Settings;
 use crate::container::condition::Condition;
 use crate::container::definition::Definition;
-use crate::container::front;
+use crate::container::front::{self, Stay};
 use crate::container::keys::DetachKeys;
 use crate::container::order::{Attach, Order};
 use crate::container::talk::Outcome;
@@ -79,8 +79,8 @@ pub fn detached(
     }
     let plan = prepare::plan(definition, settings)?;
     let order = Order { plan, create: false, attach: Attach::Detached };
-    match front::run(&order, None).context("cannot start the container's monitor")? {
-        Outcome::Left => Ok(()),
+    match front::run(&order, Stay::default()).context("cannot start the container's monitor")? {
+        Outcome::Left | Outcome::Interrupted(_) => Ok(()),
         Outcome::Ended(report) => {
             let error = report.error.unwrap_or_else(|| format!("exit code {}", report.code));
             let name = &order.plan.definition.name;
@@ -101,13 +101,11 @@ fn attached(
 ) -> anyhow::Result<ExitCode> {
     let tty = definition.process.tty;
     let stdin = interactive && definition.process.stdin;
-    let attach = run::attach(false, tty, stdin)?;
+    let attach = run::attach(tty, stdin, true)?;
     // A stdin that nobody carries is open and silent in a terminal, else at its end.
     definition.process.stdin &= interactive || tty;
     let plan = prepare::plan(definition, settings)?;
     let order = Order { plan, create: false, attach };
-    match front::run(&order, Some(keys.unwrap_or_default()))? {
-        Outcome::Ended(report) => Ok(run::exit(report)),
-        Outcome::Left => Ok(ExitCode::SUCCESS),
-    }
+    let stay = Stay { keys: keys.unwrap_or_default(), ..Stay::default() };
+    Ok(exec::code(front::run(&order, stay)?))
 }

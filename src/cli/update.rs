@@ -171,7 +171,14 @@ mod tests {
 
     #[test]
     fn a_domain_is_changed_when_its_process_runs() {
-        let live = |phase, domid| Live { phase, started: None, domid, monitor: 1, restarts: 0 };
+        let live = |phase, domid| Live {
+            phase,
+            started: None,
+            domid,
+            monitor: 1,
+            restarts: 0,
+            health: None,
+        };
         assert_eq!(live_domain(&live(Phase::Running, Some(3))).unwrap(), Some(DomId(3)));
         assert_eq!(live_domain(&live(Phase::Restarting, None)).unwrap(), None);
         assert!(live_domain(&live(Phase::Starting, Some(3))).is_err());

@@ -8,6 +8,7 @@ use std::path::Path;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::health::Health;
 use crate::state::write_atomic;
 
 /// What is kept on disk of a container's last life; nothing before the first.
@@ -78,6 +79,9 @@ pub struct Live {
     pub monitor: u32,
     /// How often the monitor has started it again.
     pub restarts: u32,
+    /// What its health checks have found, if it has any.
+    #[serde(default)]
+    pub health: Option<Health>,
 }
 
 /// How far a life is.

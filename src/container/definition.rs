@@ -9,6 +9,8 @@ use serde::{Deserialize, Serialize};
 use vxn_proto::{Limits, Privileges, ProcessSpec, Tmpfs, WindowSize};
 
 use super::cpu::Cpu;
+use super::devices::Device;
+use super::health::HealthCheck;
 use super::log::LogOptions;
 use super::mounts::Mount;
 use super::network::NetworkSpec;
@@ -35,9 +37,19 @@ pub struct Definition {
     pub process: Process,
     /// Host name in the container.
     pub hostname: String,
+    /// NIS domain name in the container; empty is none.
+    #[serde(default)]
+    pub domainname: String,
+    /// Groups that its processes are in besides those of their users: names of the
+    /// image's, or numbers.
+    #[serde(default)]
+    pub groups: Vec<String>,
     /// What its users have written on it; its image's labels too.
     #[serde(default)]
     pub labels: BTreeMap<String, String>,
+    /// What they have written on it for others than vxn.
+    #[serde(default)]
+    pub annotations: BTreeMap<String, String>,
     /// What it wants of the network.
     pub network: NetworkSpec,
     /// Wanted guest type.
@@ -72,12 +84,29 @@ pub struct Definition {
     /// What of this host it has.
     #[serde(default)]
     pub mounts: Vec<Mount>,
+    /// Which disks of this host.
+    #[serde(default)]
+    pub devices: Vec<Device>,
+    /// How its health is checked, if it is.
+    #[serde(default)]
+    pub health: Option<HealthCheck>,
     /// How it is stopped.
     pub stop: Stop,
     /// When it is started again.
     pub restart: RestartPolicy,
     /// How its output is kept.
     pub log: LogOptions,
+}
+
+impl Definition {
+    /// The names of its own address in `/etc/hosts`, docker's: the whole one first.
+    pub fn own_names(&self) -> String {
+        let Definition { hostname, domainname, .. } = self;
+        if domainname.is_empty() {
+            return hostname.clone();
+        }
+        format!("{hostname}.{domainname} {hostname}")
+    }
 }
 
 /// The image of a container.
@@ -232,7 +261,10 @@ pub(crate) mod tests {
         let id = ContainerId::random().unwrap();
         Definition {
             hostname: id.short().to_owned(),
+            domainname: String::new(),
+            groups: Vec::new(),
             labels: BTreeMap::new(),
+            annotations: BTreeMap::new(),
             network: NetworkSpec::default(),
             id,
             name: name.parse().unwrap(),
@@ -254,6 +286,8 @@ pub(crate) mod tests {
             read_only: false,
             tmpfs: Vec::new(),
             mounts: Vec::new(),
+            devices: Vec::new(),
+            health: None,
             stop: Stop::default(),
             restart: RestartPolicy::No,
             log: LogOptions::default(),
@@ -272,9 +306,26 @@ pub(crate) mod tests {
     }
 
     #[test]
+    fn a_domain_name_makes_the_host_name_whole() {
+        let mut web = Definition { hostname: "box".to_owned(), ..definition("web") };
+        assert_eq!(web.own_names(), "box");
+        web.domainname = "example.org".to_owned();
+        assert_eq!(web.own_names(), "box.example.org box");
+    }
+
+    #[test]
     fn a_definition_of_an_older_vxn_is_read() {
         let mut json = serde_json::to_value(definition("web")).unwrap();
-        for newer in ["cpu", "limits", "privileges"] {
+        for newer in [
+            "cpu",
+            "limits",
+            "privileges",
+            "domainname",
+            "groups",
+            "annotations",
+            "devices",
+            "health",
+        ] {
             assert!(json.as_object_mut().unwrap().remove(newer).is_some(), "{newer}");
         }
         let read: Definition = serde_json::from_value(json).unwrap();

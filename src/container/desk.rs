@@ -47,7 +47,7 @@ impl Desk {
     ) -> Desk {
         let monitor = std::process::id();
         let phase = Phase::Starting;
-        let live = Live { phase, started: None, domid: None, monitor, restarts: 0 };
+        let live = Live { phase, started: None, domid: None, monitor, restarts: 0, health: None };
         let (front, inherited, held, by_user) = (None, false, false, false);
         let watchers = BTreeMap::new();
         Desk { clients, front, inherited, held, watchers, signals, by_user, log, live, directory }

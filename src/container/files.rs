@@ -65,6 +65,8 @@ pub fn helper(mut plan: Plan, mounts: bool) -> Plan {
         cpu: Cpu::default(),
         timeout: None,
         mounts: if mounts { own.mounts } else { Vec::new() },
+        // Nothing of the container's files is there, and another one may use them.
+        devices: Vec::new(),
         ..own
     };
     plan.helper = true;

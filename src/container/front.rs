@@ -16,40 +16,60 @@ use super::order::{Attach, Order};
 use super::plan::Plan;
 use super::reap;
 use super::report::{self, ENGINE_FAILED, Report};
-use super::talk::{Outcome, Streams, Talk, Until};
+use super::talk::{Outcome, Outputs, Streams, Talk, Until};
 use super::terminal::RawMode;
 use crate::tool;
 
+/// How a command stays with the container that it starts.
+#[derive(Debug)]
+pub struct Stay {
+    /// The keys that leave its terminal.
+    pub keys: DetachKeys,
+    /// Which outputs are shown.
+    pub outputs: Outputs,
+    /// Signals are the process's; else they end the command, and the container goes on.
+    pub sig_proxy: bool,
+}
+
+impl Default for Stay {
+    fn default() -> Stay {
+        Stay { keys: DetachKeys::default(), outputs: Outputs::BOTH, sig_proxy: true }
+    }
+}
+
 /// Starts a container and stays with it as the order says: to its end, until it
-/// is left by `keys`, or, detached, until its process runs.
+/// is left, or, detached, until its process runs.
 ///
 /// # Errors
 /// When the monitor cannot be started; everything later is in the outcome.
-pub fn run(order: &Order, keys: Option<DetachKeys>) -> io::Result<Outcome> {
+pub fn run(order: &Order, stay: Stay) -> io::Result<Outcome> {
     let carried = matches!(order.attach, Attach::Carried { .. });
-    let signals = signal_fd(if carried { &[Signal::SIGWINCH] } else { &[] })?;
+    let tty = carried && order.plan.definition.process.tty;
+    let signals = signal_fd(if tty { &[Signal::SIGWINCH] } else { &[] })?;
     let (mut link, theirs) = UnixStream::pair()?;
-    let mut monitor = spawn(OwnedFd::from(theirs), standard_streams(order), None)?;
+    let streams = standard_streams(order, stay.outputs);
+    let mut monitor = spawn(OwnedFd::from(theirs), streams, None)?;
     if let Err(e) = report::send(&mut link, order) {
         tracing::debug!("the monitor did not take its order: {e}");
     }
     // A terminal that is only written to stays as it is.
-    let typed = matches!(order.attach, Attach::Carried { stdin: true, .. });
+    let typed = tty && matches!(order.attach, Attach::Carried { stdin: true, .. });
     let raw = typed.then(RawMode::enter).transpose()?;
+    let keys = tty.then_some(stay.keys);
     let streams = match order.attach {
-        Attach::Carried { stdin, .. } => Some(Streams::open(stdin, keys)?),
+        Attach::Carried { stdin, .. } => Some(Streams::open(stdin, stay.outputs, keys)?),
         _ => None,
     };
     let until = if order.attach == Attach::Detached { Until::Started } else { Until::Ended };
     let talk = Talk::new(Connection::over(link), signals, streams, until);
-    let outcome = talk.run();
+    let outcome = talk.passing_signals(stay.sig_proxy).run();
     drop(raw);
     match outcome {
-        Ok(Outcome::Left) => Ok(Outcome::Left),
-        Ok(ended) => {
+        Ok(Outcome::Ended(report)) => {
             monitor.wait()?;
-            Ok(ended)
+            Ok(Outcome::Ended(report))
         }
+        Ok(left) => Ok(left),
         Err(e) => {
             monitor.wait()?;
             Ok(Outcome::Ended(monitor_died(&order.plan, &e)))
@@ -58,13 +78,12 @@ pub fn run(order: &Order, keys: Option<DetachKeys>) -> io::Result<Outcome> {
 }
 
 /// The standard streams of the monitor of `order`.
-fn standard_streams(order: &Order) -> [Stdio; 3] {
+fn standard_streams(order: &Order, shown: Outputs) -> [Stdio; 3] {
     if order.attach != Attach::Inherited {
         return [Stdio::null(), Stdio::null(), Stdio::null()];
     }
-    let stdin = order.plan.definition.process.stdin;
-    let stdin = if stdin { Stdio::inherit() } else { Stdio::null() };
-    [stdin, Stdio::inherit(), Stdio::inherit()]
+    let stream = |own: bool| if own { Stdio::inherit() } else { Stdio::null() };
+    [order.plan.definition.process.stdin, shown.stdout, shown.stderr].map(stream)
 }
 
 /// Starts a helper of a container, and returns once it can be asked: its monitor, and the
@@ -74,7 +93,8 @@ fn standard_streams(order: &Order) -> [Stdio; 3] {
 /// [`files::Error`](super::files::Error) when there is none.
 pub fn helper(order: &Order) -> Result<(Child, Connection), super::files::Error> {
     let (mut link, theirs) = UnixStream::pair()?;
-    let mut monitor = spawn(OwnedFd::from(theirs), standard_streams(order), None)?;
+    let streams = standard_streams(order, Outputs::BOTH);
+    let mut monitor = spawn(OwnedFd::from(theirs), streams, None)?;
     if let Err(e) = report::send(&mut link, order) {
         tracing::debug!("the monitor did not take its order: {e}");
     }

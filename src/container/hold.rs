@@ -102,7 +102,7 @@ impl Held {
         self.monitor.wait()?;
         match ended {
             Outcome::Ended(report) => Ok(report),
-            Outcome::Left => Err(control::Error::Protocol),
+            Outcome::Left | Outcome::Interrupted(_) => Err(control::Error::Protocol),
         }
     }
 }

@@ -110,8 +110,9 @@ impl<E: Into<Error>> From<E> for Death {
 
 /// One life, a transaction: the DomU and its place on the network are gone after it.
 fn one(ctx: &Ctx, plan: &Plan, desk: &mut Desk, size: Option<WindowSize>) -> Result<Report, Death> {
-    let Definition { id, name, hostname, network, .. } = &plan.definition;
-    let connection = Connection::open(&plan.networks, network, id, name.as_str(), hostname)?;
+    let Definition { id, name, network, .. } = &plan.definition;
+    let own = plan.definition.own_names();
+    let connection = Connection::open(&plan.networks, network, id, name.as_str(), &own)?;
     let result = on_network(ctx, plan, desk, &connection, size);
     if !matches!(result, Err(Death::Leftover(_))) {
         connection.close().map_err(|e| Death::Leftover(e.into()))?;

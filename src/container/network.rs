@@ -65,7 +65,8 @@ pub struct Host {
 pub struct Connection<'a> {
     networks: &'a Networks,
     spec: &'a NetworkSpec,
-    hostname: &'a str,
+    /// What it calls itself, as `/etc/hosts` has it.
+    own_names: &'a str,
     owner: Owner,
     lease: Option<Lease>,
     place: Option<Place>,
@@ -117,7 +118,7 @@ impl<'a> Connection<'a> {
         spec: &'a NetworkSpec,
         id: &ContainerId,
         name: &str,
-        hostname: &'a str,
+        own_names: &'a str,
     ) -> Result<Connection<'a>> {
         let place = spec.namespace.as_deref().map(|path| Place::find(path, id)).transpose()?;
         let owner = Owner { id: owner_id(id), name: format!("container {name}") };
@@ -137,7 +138,7 @@ impl<'a> Connection<'a> {
         let lease = lease.transpose()?;
         let changes = lease.as_ref().map(|_| watch(networks.dir())).transpose();
         let mut connection =
-            Connection { networks, spec, hostname, owner, lease, place, changes: None };
+            Connection { networks, spec, own_names, owner, lease, place, changes: None };
         match changes {
             Ok(changes) => connection.changes = changes,
             Err(e) => {
@@ -226,7 +227,7 @@ impl<'a> Connection<'a> {
         }
         let Some(lease) = &self.lease else { return text };
         for net in &lease.addresses {
-            line(net.addr(), self.hostname);
+            line(net.addr(), self.own_names);
         }
         for other in state.on(&lease.network) {
             for net in &other.addresses {

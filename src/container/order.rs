@@ -28,11 +28,12 @@ pub enum Attach {
     /// OCI runtime's caller sees of the process. It waits for the word to start, and
     /// signals that it gets are the process's.
     Held,
-    /// The command, over the link: it is a terminal's, which it looks after.
+    /// The command, over the link: they are a terminal's, which it looks after, or it may
+    /// leave them behind.
     Carried {
         /// Whether stdin is carried.
         stdin: bool,
-        /// Size of the terminal.
+        /// Size of the terminal, if it is one.
         size: Option<WindowSize>,
     },
 }

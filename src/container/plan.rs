@@ -131,8 +131,11 @@ impl Plan {
 
     /// Everything else that the guest has to know of the container.
     pub fn guest_settings(&self) -> Container {
-        let Definition { read_only, tmpfs, limits, privileges, .. } = self.definition.clone();
-        Container { read_only, tmpfs, limits, privileges }
+        let Definition {
+            read_only, tmpfs, limits, privileges, groups, domainname, devices, ..
+        } = self.definition.clone();
+        let disks = devices.into_iter().map(|device| device.vdev).collect();
+        Container { read_only, tmpfs, limits, privileges, groups, domainname, disks }
     }
 
     /// The DomU, with these vifs.
@@ -151,6 +154,8 @@ impl Plan {
         };
         let root = disk(definition.root_disk.path.clone(), ROOT_DEVICE, false);
         let layer = self.layer().map(|path| disk(path, LAYER_DEVICE, true));
+        let devices = &definition.devices;
+        let devices = devices.iter().map(|d| disk(d.source.clone(), &d.vdev, !d.read_only));
         Ok(DomainConfig {
             name: definition.name.to_string(),
             uuid: self.uuid,
@@ -161,7 +166,7 @@ impl Plan {
             kernel: self.kernel.path.clone(),
             ramdisk: Some(self.initramfs.clone()),
             cmdline: COMMAND_LINE.to_owned(),
-            disks: std::iter::once(root).chain(layer).collect(),
+            disks: std::iter::once(root).chain(layer).chain(devices).collect(),
             xsdata: vec![("vxn/container".to_owned(), definition.id.to_string())],
             nics,
             on_poweroff: Action::Destroy,
@@ -221,6 +226,7 @@ mod tests {
     use std::path::Path;
 
     use super::super::definition::tests::definition;
+    use super::super::devices::Device;
     use super::*;
     use crate::network::Defaults;
 
@@ -271,6 +277,21 @@ mod tests {
         assert_eq!(seen, [("xvda", false), ("xvdb", true)]);
         let device = LAYER_DEVICE.to_owned();
         assert_eq!(plan.guest_root().writable, Writable::Disk { device });
+    }
+
+    #[test]
+    fn devices_are_further_disks() {
+        let mut plan = plan(TypeChoice::Auto, true, true);
+        let host = HostInfo { pv: true, ..HostInfo::default() };
+        let device = Device { source: "/d".into(), vdev: "xvdc".into(), read_only: true };
+        plan.definition.devices = vec![device];
+        let disks = plan.domain(&host, Vec::new()).unwrap().disks;
+        let last = disks.last().unwrap();
+        assert_eq!(
+            (last.path.as_path(), &*last.vdev, last.writable),
+            (Path::new("/d"), "xvdc", false)
+        );
+        assert_eq!(plan.guest_settings().disks, ["xvdc"]);
     }
 
     #[test]

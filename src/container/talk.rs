@@ -1,6 +1,7 @@
 //! A command that stays with a container: it passes signals on, carries streams
 //! if it has to, and waits for the end.
 
+use std::fs::OpenOptions;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
@@ -24,6 +25,22 @@ pub enum Outcome {
     Ended(Report),
     /// The user has left; the container goes on.
     Left,
+    /// This signal has ended the talk; the container goes on.
+    Interrupted(u8),
+}
+
+/// Which outputs of a process are shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Outputs {
+    /// Its stdout.
+    pub stdout: bool,
+    /// Its stderr.
+    pub stderr: bool,
+}
+
+impl Outputs {
+    /// Both.
+    pub const BOTH: Outputs = Outputs { stdout: true, stderr: true };
 }
 
 /// What to wait for.
@@ -53,12 +70,16 @@ struct Outgoing {
 }
 
 impl Streams {
-    /// This process's own. With `keys`, stdin is a terminal's and may be left.
-    pub fn open(stdin: bool, keys: Option<DetachKeys>) -> io::Result<Streams> {
+    /// This process's own, but for the outputs that are not to be shown. With `keys`,
+    /// stdin is a terminal's and may be left.
+    pub fn open(stdin: bool, shown: Outputs, keys: Option<DetachKeys>) -> io::Result<Streams> {
         let own = |fd: BorrowedFd<'_>| fd.try_clone_to_owned();
+        let output = |shown, fd| if shown { own(fd) } else { nowhere() };
         let stdin = stdin.then(|| own(io::stdin().as_fd())).transpose()?;
-        let outputs = [own(io::stdout().as_fd())?, own(io::stderr().as_fd())?];
-        Streams::over(stdin, outputs, keys)
+        let (out, err) = (io::stdout(), io::stderr());
+        let stdout = output(shown.stdout, out.as_fd())?;
+        let stderr = output(shown.stderr, err.as_fd())?;
+        Streams::over(stdin, [stdout, stderr], keys)
     }
 
     fn over(
@@ -92,6 +113,8 @@ pub struct Talk {
     report: Option<Report>,
     /// Who is told that the process runs.
     told: Option<UnixStream>,
+    /// A signal is the process's; else it ends the talk.
+    passes_signals: bool,
 }
 
 impl Talk {
@@ -102,7 +125,12 @@ impl Talk {
         streams: Option<Streams>,
         until: Until,
     ) -> Talk {
-        Talk { connection, signals, streams, until, report: None, told: None }
+        Talk { connection, signals, streams, until, report: None, told: None, passes_signals: true }
+    }
+
+    /// With `passes` signals are the process's; without it they end the talk.
+    pub fn passing_signals(self, passes: bool) -> Talk {
+        Talk { passes_signals: passes, ..self }
     }
 
     /// Tells `link` when the process runs, by a report that is none.
@@ -122,8 +150,9 @@ impl Talk {
                 return Ok(Outcome::Ended(report));
             }
             let [link, signals] = self.wait()?;
-            if signals {
-                self.pass_signals_on()?;
+            if let Some(signal) = if signals { self.take_signals()? } else { None } {
+                self.connection.send(&ToMonitor::Leave)?;
+                return Ok(Outcome::Interrupted(signal));
             }
             if link && self.listen()? {
                 self.connection.send(&ToMonitor::Leave)?;
@@ -149,18 +178,22 @@ impl Talk {
         Ok([self.report.is_none() && ready(1), ready(0)])
     }
 
-    fn pass_signals_on(&mut self) -> Result<(), Error> {
+    /// Passes signals on. Returns the one that ends the talk, if one does.
+    fn take_signals(&mut self) -> Result<Option<u8>, Error> {
         while let Some(info) = self.signals.read_signal().map_err(io::Error::from)? {
-            let message = if info.ssi_signo as i32 == Signal::SIGWINCH as i32 {
+            let signal = info.ssi_signo as u8;
+            let message = if i32::from(signal) == Signal::SIGWINCH as i32 {
                 terminal::size().map(ToMonitor::Resize)
+            } else if self.passes_signals {
+                Some(ToMonitor::Signal { signal })
             } else {
-                Some(ToMonitor::Signal { signal: info.ssi_signo as u8 })
+                return Ok(Some(signal));
             };
             if let Some(message) = message {
                 self.connection.send(&message)?;
             }
         }
-        Ok(())
+        Ok(None)
     }
 
     /// Sends stdin as far as the window goes. Returns whether the user has left.
@@ -252,109 +285,14 @@ impl Talk {
     }
 }
 
+/// Takes whatever is written.
+fn nowhere() -> io::Result<OwnedFd> {
+    Ok(OpenOptions::new().write(true).open("/dev/null")?.into())
+}
+
 fn index(kind: StreamKind) -> usize {
     usize::from(kind == StreamKind::Stderr)
 }
 
 #[cfg(test)]
-mod tests {
-    use std::fs::File;
-    use std::io::{Read, Write};
-    use std::os::unix::net::UnixStream;
-    use std::thread;
-
-    use nix::unistd::pipe;
-    use vxn_proto::{Decoder, StreamId};
-
-    use super::super::control::STREAMS;
-    use super::super::monitor::signal_fd;
-    use super::*;
-
-    /// A monitor whose process is `cat`. Returns the client's other messages.
-    fn cat(mut link: UnixStream) -> Vec<ToMonitor> {
-        let mut decoder = Decoder::<ToMonitor>::new();
-        let (mut window, mut said) = (ReceiveWindow::new(), Vec::new());
-        let mut buffer = vec![0; 65536];
-        loop {
-            // Reset when the client has gone with something unread.
-            let length = link.read(&mut buffer).unwrap_or(0);
-            if length == 0 {
-                return said;
-            }
-            let (mut input, mut answer) = (&buffer[..length], Vec::new());
-            while let Some(frame) = decoder.decode(&mut input).unwrap() {
-                match frame {
-                    Frame::Data { body, .. } => {
-                        window.received(body.len()).unwrap();
-                        vxn_proto::encode_data(StreamId::stdout(STREAMS), &body, &mut answer);
-                    }
-                    // What it writes is what it reads: one window is for both.
-                    Frame::Message(ToMonitor::Window { bytes, .. }) => {
-                        if let Some(bytes) = window.consumed(bytes as usize) {
-                            let credit = ToClient::Window { bytes };
-                            vxn_proto::encode_message(&credit, &mut answer).unwrap();
-                        }
-                    }
-                    Frame::Eof { .. } => {
-                        vxn_proto::encode_data(StreamId::stderr(STREAMS), b"end", &mut answer);
-                        let ended = ToClient::Ended(Report::exited(7));
-                        vxn_proto::encode_message(&ended, &mut answer).unwrap();
-                    }
-                    Frame::Message(message) => said.push(message),
-                }
-            }
-            // The client may have gone with what it wanted.
-            let _ = link.write_all(&answer);
-        }
-    }
-
-    /// Talks to `cat` with `input` on stdin, whose end comes unless keys leave.
-    fn talk(
-        input: Vec<u8>,
-        keys: Option<DetachKeys>,
-    ) -> (Outcome, Vec<u8>, Vec<u8>, Vec<ToMonitor>) {
-        let (ours, theirs) = UnixStream::pair().unwrap();
-        let monitor = thread::spawn(move || cat(theirs));
-        let (read, write) = pipe().unwrap();
-        let typist = thread::spawn(move || File::from(write).write_all(&input).unwrap());
-        let reader = || {
-            let (read, write) = pipe().unwrap();
-            let mut text = Vec::new();
-            (write, thread::spawn(move || File::from(read).read_to_end(&mut text).map(|_| text)))
-        };
-        let ((out, out_reader), (err, err_reader)) = (reader(), reader());
-        let streams = Streams::over(Some(read), [out, err], keys).unwrap();
-        let signals = signal_fd(&[]).unwrap();
-        let connection = Connection::over(ours);
-        let outcome = Talk::new(connection, signals, Some(streams), Until::Ended).run().unwrap();
-        typist.join().unwrap();
-        let text =
-            |reader: thread::JoinHandle<io::Result<Vec<u8>>>| reader.join().unwrap().unwrap();
-        (outcome, text(out_reader), text(err_reader), monitor.join().unwrap())
-    }
-
-    #[test]
-    fn streams_come_whole_and_so_does_the_end() {
-        let input: Vec<u8> = (0..2_000_000_u32).map(|n| (n ^ (n >> 8)) as u8).collect();
-        let (outcome, out, err, said) = talk(input.clone(), None);
-        assert!(matches!(outcome, Outcome::Ended(report) if report.code == 7));
-        assert!(out == input, "{} bytes came back", out.len());
-        assert_eq!((err, said), (b"end".to_vec(), vec![]));
-    }
-
-    #[test]
-    fn keys_leave_without_ending_anything() {
-        let (outcome, _, _, said) = talk(b"abc\x10\x11".to_vec(), Some(DetachKeys::default()));
-        assert!(matches!(outcome, Outcome::Left));
-        assert_eq!(said, [ToMonitor::Leave]);
-    }
-
-    #[test]
-    fn a_monitor_that_is_gone_is_noticed() {
-        let (ours, theirs) = UnixStream::pair().unwrap();
-        drop(theirs);
-        let signals = signal_fd(&[]).unwrap();
-        let talk = Talk::new(Connection::over(ours), signals, None, Until::Started);
-        assert!(matches!(talk.run(), Err(Error::Lost)));
-    }
-}
+mod tests;

@@ -144,7 +144,7 @@ impl Session {
     /// in order, so there is no need to wait for its answer.
     pub fn configure(&mut self, configure: Configure) -> Result<(), Error> {
         self.guest = Guest::Configuring;
-        self.tell(&ToGuest::Configure(configure))
+        self.tell(&ToGuest::Configure(Box::new(configure)))
     }
 
     /// Tells the guest what its network is to be.

@@ -20,9 +20,6 @@ pub fn check(spec: &Spec) -> Result<()> {
         oddities(linux)?;
         linux.resources().as_ref().map_or(Ok(()), resources)?;
     }
-    if spec.domainname().is_some() {
-        return Err(refused("domainname", NOT_YET));
-    }
     spec.hooks().as_ref().map_or(Ok(()), hooks)
 }
 

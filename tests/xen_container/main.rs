@@ -4,6 +4,7 @@
 
 mod exec;
 mod files;
+mod flags;
 mod kills;
 mod layer;
 mod lifecycle;

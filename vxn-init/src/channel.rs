@@ -202,7 +202,7 @@ impl<T: Transport> Channel<T> {
         loop {
             match self.receive()? {
                 Some(Frame::Message(ToGuest::Configure(configure))) => {
-                    return checked(configure).map(Some);
+                    return checked(*configure).map(Some);
                 }
                 Some(other) => {
                     return Err(Error::Protocol(format!("{other:?} instead of Configure")));

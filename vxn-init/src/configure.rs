@@ -51,6 +51,9 @@ pub fn apply(configure: &Configure, modules: &mut Modules, mut disks: Disks) -> 
     sys::set_loopback_up(socket.as_fd()).context("bring the loopback interface up")?;
     let run = Path::new(RUN);
     let root = mount_root(&configure.root, run, modules, &mut disks)?;
+    for name in &configure.container.disks {
+        disks.wait(name)?;
+    }
     write_names(&root, &configure.hostname)?;
     let state = run.join("state");
     Container::new(root.path(), &state, &configure.hostname, configure.container.clone())

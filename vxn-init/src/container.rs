@@ -234,7 +234,8 @@ impl Container {
     fn plan(&self, spec: &ProcessSpec) -> Result<Plan> {
         let passwd = self.root.read("/etc/passwd")?;
         let group = self.root.read("/etc/group")?;
-        let user = User::find(&spec.user, &passwd, &group)?;
+        let mut user = User::find(&spec.user, &passwd, &group)?;
+        user.join(&self.settings.groups, &group)?;
         let cwd = spec::working_directory(&spec.cwd)?;
         self.root.create_dir_all(&cwd)?;
         Ok(Plan {

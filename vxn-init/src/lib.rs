@@ -16,6 +16,7 @@ pub mod boot;
 pub mod channel;
 pub mod configure;
 pub mod container;
+mod device;
 pub mod disk;
 mod error;
 mod executor;

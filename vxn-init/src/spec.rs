@@ -21,7 +21,7 @@ use vxn_proto::{Container as Settings, ProcessSpec, Share, Tmpfs};
 
 use vxn_files::normalize;
 
-use crate::{Error, Result, limits, privileges, share, user::User};
+use crate::{Error, Result, device, limits, privileges, share, user::User};
 
 /// The search path of a process that brings none, docker's.
 const PATH: &str = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
@@ -84,16 +84,21 @@ pub fn container(
     process: Process,
     reaper: Pid,
 ) -> Result<Spec> {
+    let devices = device::nodes(&settings.disks)?;
     let build = || {
         let mut linux = LinuxBuilder::default()
             .namespaces(namespaces(reaper)?)
+            .devices(devices)
             .cgroups_path(CGROUP)
             .sysctl(limits::inner_sysctls(&settings.limits));
         if settings.privileges.privileged || settings.privileges.unmasked {
             linux = linux.masked_paths([]).readonly_paths([]);
         }
-        SpecBuilder::default()
-            .root(RootBuilder::default().path(root).readonly(settings.read_only).build()?)
+        let mut spec = SpecBuilder::default();
+        if !settings.domainname.is_empty() {
+            spec = spec.domainname(settings.domainname.as_str());
+        }
+        spec.root(RootBuilder::default().path(root).readonly(settings.read_only).build()?)
             .hostname(hostname)
             .process(process)
             .mounts(mounts(settings, shares))

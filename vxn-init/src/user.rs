@@ -60,6 +60,20 @@ impl User {
         Ok(found)
     }
 
+    /// Adds groups, each a name or a number, to the supplementary ones.
+    ///
+    /// # Errors
+    /// A name that the image's group(5) file `group` does not have.
+    pub fn join(&mut self, wanted: &[String], group: &[u8]) -> Result<()> {
+        for name in wanted {
+            let gid = find_group(name, group)?;
+            if !self.groups.contains(&gid) {
+                self.groups.push(gid);
+            }
+        }
+        Ok(())
+    }
+
     fn of(account: &Account<'_>) -> Self {
         let (uid, gid) = (account.uid, account.gid);
         Self { uid, gid, groups: Vec::new(), home: account.home.to_vec() }
@@ -184,6 +198,18 @@ mod tests {
         assert_eq!(find("app:7"), (1000, 7, vec![7], b"/home/app".to_vec()));
         assert_eq!(find("4321:users"), (4321, 100, vec![100], b"/".to_vec()));
         assert_eq!(find(":wheel"), (0, 10, vec![10], b"/root".to_vec()));
+    }
+
+    #[test]
+    fn groups_are_added_by_name_and_by_number() {
+        let joined = |wanted: &[&str]| {
+            let mut user = User::find("app", PASSWD, GROUP).unwrap();
+            let wanted: Vec<String> = wanted.iter().map(|name| (*name).to_owned()).collect();
+            user.join(&wanted, GROUP).map(|()| user.groups).map_err(|error| error.to_string())
+        };
+        assert_eq!(joined(&["root", "777", "video", "root"]), Ok(vec![100, 10, 44, 0, 777]));
+        let why = "unable to find group nogroup: no matching entries in group file";
+        assert_eq!(joined(&["root", "nogroup"]), Err(why.to_owned()));
     }
 
     #[test]

@@ -15,6 +15,13 @@ pub struct Container {
     pub limits: Limits,
     /// What its processes may do.
     pub privileges: Privileges,
+    /// Groups that its processes are in besides those of their users, each a name of the
+    /// image's own group file or a number.
+    pub groups: Vec<String>,
+    /// Its NIS domain name, see setdomainname(2); empty leaves the kernel's.
+    pub domainname: String,
+    /// Block devices of the guest, `xvdc`, that it has itself, each in its `/dev`.
+    pub disks: Vec<String>,
 }
 
 /// A file system in the guest's memory.

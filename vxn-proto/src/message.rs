@@ -26,7 +26,7 @@ pub trait Message: Serialize + DeserializeOwned {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ToGuest {
     /// Answers `Hello`; the guest sets itself up and answers `Configured`.
-    Configure(Configure),
+    Configure(Box<Configure>),
     /// Starts a process; answered by `Started` or `StartFailed`.
     Start {
         /// The host's name for the process.

@@ -71,12 +71,23 @@ fn configure() -> impl Strategy<Value = ToGuest> {
     let tmpfs = (any::<String>(), vec(any::<String>(), 0..3))
         .prop_map(|(path, options)| Tmpfs { path, options });
     let container = (any::<bool>(), vec(tmpfs, 0..3), limits(), privileges()).prop_map(
-        |(read_only, tmpfs, limits, privileges)| Container { read_only, tmpfs, limits, privileges },
+        |(read_only, tmpfs, limits, privileges)| {
+            let (groups, domainname) = (vec!["wheel".to_owned()], "example.org".to_owned());
+            let disks = vec!["xvdc".to_owned()];
+            Container { read_only, tmpfs, limits, privileges, groups, domainname, disks }
+        },
     );
     (any::<u32>(), bytes(), any::<Duration>(), any::<String>(), root, container).prop_map(
         |(version, entropy, time, hostname, root, container)| {
             let entropy = Entropy(entropy);
-            ToGuest::Configure(Configure { version, entropy, time, hostname, root, container })
+            ToGuest::Configure(Box::new(Configure {
+                version,
+                entropy,
+                time,
+                hostname,
+                root,
+                container,
+            }))
         },
     )
 }

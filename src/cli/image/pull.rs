@@ -82,6 +82,9 @@ pub struct PullFlags {
     /// When to fetch the image.
     #[arg(long, value_name = "WHEN", value_enum, default_value_t = Policy::Missing)]
     pull: Policy,
+    /// Show no progress of that.
+    #[arg(short, long)]
+    quiet: bool,
     /// The platform of the image: linux/ARCHITECTURE[/VARIANT].
     #[arg(long, value_name = "PLATFORM")]
     platform: Option<Platform>,
@@ -97,7 +100,7 @@ pub fn obtain(text: &str, flags: &PullFlags, settings: &Settings) -> Result<Imag
         return Err(anyhow::anyhow!("--platform {other}: this host runs {}", Platform::host()))
             .context(Hint("a DomU has the host's processor: nothing is emulated".to_owned()));
     }
-    let mut show = Show::on_stderr();
+    let mut show = if flags.quiet { Show::nothing() } else { Show::on_stderr() };
     let mut progress = |step| show.step(step);
     let image = match flags.pull {
         Policy::Always => store.pull(&reference(text, settings)?, &options, &mut progress),

@@ -21,7 +21,7 @@ use crate::container::hold;
 use crate::container::monitor::signal_fd;
 use crate::container::report::{self, ENGINE_FAILED, Report};
 use crate::container::store::Containers;
-use crate::container::talk::{Outcome, Streams, Talk, Until};
+use crate::container::talk::{Outcome, Outputs, Streams, Talk, Until};
 use crate::container::{process as merged, sys, terminal};
 use crate::oci::state::{Record, Status};
 use crate::oci::{self, bundle, cgroup, console, process};
@@ -217,7 +217,7 @@ fn carry(errand: Errand, link: &UnixStream) -> Result<Report> {
     let spec = errand.process.spec(if tty { terminal::size() } else { None });
     let mut connection = Connection::open(&errand.live)?;
     connection.send(&ToMonitor::Exec { spec, detached: false })?;
-    let streams = Streams::open(true, None)?;
+    let streams = Streams::open(true, Outputs::BOTH, None)?;
     let talk = Talk::new(connection, signals, Some(streams), Until::Ended);
     let outcome = talk.telling(link.try_clone()?).run()?;
     let Outcome::Ended(report) = outcome else { bail!("the monitor broke off") };

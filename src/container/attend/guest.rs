@@ -64,8 +64,7 @@ impl Attendance<'_> {
                     StartFailure::NotExecutable => NOT_EXECUTABLE,
                     StartFailure::Other => ENGINE_FAILED,
                 };
-                self.ended(process, Report::failed(code, message));
-                Ok(())
+                self.ended(process, Report::failed(code, message))
             }
             Event::Output { stream, bytes } => self.output(stream, bytes),
             Event::OutputEnd(stream) => {
@@ -79,8 +78,7 @@ impl Attendance<'_> {
                 Ok(())
             }
             Event::Exited { process, status, oom_killed } => {
-                self.exited(process, Report { oom_killed, ..Report::exited(status.shell_code()) });
-                Ok(())
+                self.exited(process, Report { oom_killed, ..Report::exited(status.shell_code()) })
             }
             Event::Answer(answer) => {
                 self.answered(answer);
@@ -161,6 +159,7 @@ impl Attendance<'_> {
         self.deadlines.timeout = self.plan.definition.timeout.map(|t| Instant::now() + t);
         self.desk.started()?;
         self.tell("start", &[]);
+        self.begin_checks()?;
         if let Some(front) = self.desk.front {
             self.desk.clients.tell(front, &ToClient::Started);
         }
@@ -179,27 +178,31 @@ impl Attendance<'_> {
         } else if let Some(client) = self.others.get(&stream.process).and_then(|o| o.client) {
             self.desk.clients.output(client, stream.kind, &bytes);
         } else {
+            self.checks.hear(stream.process, &bytes);
             self.session.consumed(stream, bytes.len())?;
         }
         Ok(())
     }
 
-    fn exited(&mut self, process: ProcessId, report: Report) {
-        if Some(process) == self.process {
-            self.input = None;
-            self.phase = Phase::Exited { report, until: Instant::now() + GRACE };
-        } else {
-            self.ended(process, report);
+    fn exited(&mut self, process: ProcessId, report: Report) -> Result<(), Error> {
+        if Some(process) != self.process {
+            return self.ended(process, report);
         }
+        self.input = None;
+        self.phase = Phase::Exited { report, until: Instant::now() + GRACE };
+        Ok(())
     }
 
     /// A process is over, or never was.
-    fn ended(&mut self, process: ProcessId, report: Report) {
+    fn ended(&mut self, process: ProcessId, report: Report) -> Result<(), Error> {
         if Some(process) == self.process {
             self.report = Some(report);
-            return;
+            return Ok(());
         }
-        let Some(Other { client, work }) = self.others.remove(&process) else { return };
+        let Some(Other { client, work }) = self.others.remove(&process) else { return Ok(()) };
+        if work == Work::HealthCheck {
+            return self.checked(process, report);
+        }
         if let Work::Command { .. } = work {
             let code = ("exitCode", report.code.to_string());
             self.tell("exec_die", &[("execID", process.0.to_string()), code]);
@@ -209,6 +212,7 @@ impl Attendance<'_> {
             let end = if work == Work::Files { answer(report) } else { ToClient::Ended(report) };
             self.desk.clients.tell(client, &end);
         }
+        Ok(())
     }
 
     /// Gives the guest credit for what everybody has taken.

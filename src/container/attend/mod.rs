@@ -5,6 +5,7 @@ mod error;
 mod feed;
 mod files;
 mod guest;
+mod health;
 mod look;
 mod news;
 mod outlet;
@@ -33,6 +34,7 @@ use super::streams::{Input, Mailbox, Output};
 use crate::guest::{Channel, Rest, Session};
 use crate::libxl::{Ctx, DomId};
 use feed::Feed;
+use health::Checks;
 use look::Looks;
 use outlet::Outlet;
 use phase::{Deadlines, Phase};
@@ -62,6 +64,7 @@ pub struct Attendance<'a> {
     /// Processes besides the main one, and who is with them.
     others: BTreeMap<ProcessId, Other>,
     looks: Looks,
+    checks: Checks,
     process: Option<ProcessId>,
     size: Option<WindowSize>,
     phase: Phase,
@@ -93,6 +96,8 @@ enum Work {
     },
     /// The container's files.
     Files,
+    /// A check of the container's health.
+    HealthCheck,
 }
 
 impl<'a> Attendance<'a> {
@@ -133,6 +138,7 @@ impl<'a> Attendance<'a> {
             feeds: BTreeMap::new(),
             others: BTreeMap::new(),
             looks: Looks::default(),
+            checks: Checks::default(),
             process: None,
             size,
             phase,
@@ -220,7 +226,7 @@ impl<'a> Attendance<'a> {
     /// The first moment at which something is to be done without a cause.
     fn until(&self) -> Option<Instant> {
         let slow = self.outlets.iter().filter_map(Outlet::patience_ends);
-        let slow = slow.chain(self.looks.until());
+        let slow = slow.chain(self.looks.until()).chain(self.checks.until());
         slow.chain(self.phase.until()).chain(self.deadlines.first()).min()
     }
 
@@ -233,6 +239,7 @@ impl<'a> Attendance<'a> {
             self.forget(client);
         }
         self.overdue_answers(now);
+        self.check_health(now)?;
         if self.report.is_some() || self.until().is_none_or(|until| now < until) {
             return Ok(());
         }

@@ -2,9 +2,11 @@
 
 use std::{
     fs,
+    os::unix::fs::{FileTypeExt, MetadataExt},
     path::{Path, PathBuf},
 };
 
+use nix::sys::stat::{major, minor};
 use vxn_proto::{Container, ExitStatus, Limits, Privileges, ProcessId, StartFailure, Ulimit};
 
 use crate::host::{Host, MAIN, shell, spec};
@@ -40,6 +42,46 @@ pub fn limits_are_the_kernels() {
     let bad = Limits { ulimits: vec![ulimit("files", 1, 1)], ..Limits::default() };
     let (reason, message) = limited(bad).fail(spec(&["true"]));
     assert_eq!((reason, &*message), (StartFailure::Other, "invalid ulimit type: files"));
+}
+
+pub fn groups_and_a_domain_name_are_added() {
+    let groups = names(&["video", "777"]);
+    let settings = Container { groups, domainname: "example.org".into(), ..Container::default() };
+    let mut host = Host::with(&settings);
+    host.started(MAIN, spec(&["sleep", "1000"]));
+    let mut second = shell("id -G; cat /proc/sys/kernel/domainname");
+    second.user = "1000:7".into();
+    host.start(ProcessId(1), second);
+    assert_eq!(text(&host.finish(ProcessId(1)).stdout), "7 44 777\nexample.org\n");
+
+    let groups = names(&["nobody-has-it"]);
+    let (_, message) =
+        Host::with(&Container { groups, ..Container::default() }).fail(spec(&["id"]));
+    assert!(message.contains("unable to find group nobody-has-it"), "{message}");
+}
+
+/// Any block device will do: it is looked at, not opened.
+pub fn disks_have_nodes() {
+    let entries = fs::read_dir("/dev").unwrap().map(|entry| entry.unwrap());
+    let mut disks = entries.filter(|entry| entry.file_type().unwrap().is_block_device());
+    let Some(disk) = disks.next() else {
+        println!("SKIPPED: no block device here");
+        return;
+    };
+    let disks = vec![disk.file_name().into_string().unwrap()];
+    let path = disk.path();
+    let stat = ["stat", "-c", "%F %a %u %g %t %T", path.to_str().unwrap()];
+    let mut host = Host::with(&Container { disks, ..Container::default() });
+    host.started(MAIN, spec(&["sleep", "1000"]));
+    host.start(ProcessId(1), spec(&stat));
+    let device = disk.metadata().unwrap().rdev();
+    let (major, minor) = (major(device), minor(device));
+    let expected = format!("block special file 660 0 0 {major:x} {minor:x}\n");
+    assert_eq!(text(&host.finish(ProcessId(1)).stdout), expected);
+
+    let disks = names(&["null"]);
+    let (_, message) = Host::with(&Container { disks, ..Container::default() }).fail(spec(&["id"]));
+    assert_eq!(message, "/dev/null is no block device");
 }
 
 /// The machine may have this controller in version 1, where nobody can use it.

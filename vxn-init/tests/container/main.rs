@@ -47,6 +47,8 @@ const TESTS: &[Test] = &[
     ("a_read_only_root_takes_nothing", files::a_read_only_root_takes_nothing),
     ("a_layer_is_read_while_all_stand_still", files::a_layer_is_read_while_all_stand_still),
     ("limits_are_the_kernels", limits::limits_are_the_kernels),
+    ("groups_and_a_domain_name_are_added", limits::groups_and_a_domain_name_are_added),
+    ("disks_have_nodes", limits::disks_have_nodes),
     ("a_group_has_so_many_processes", limits::a_group_has_so_many_processes),
     ("a_kill_for_want_of_memory_is_told", limits::a_kill_for_want_of_memory_is_told),
     ("kernel_parameters_are_set", limits::kernel_parameters_are_set),
