@@ -37,9 +37,9 @@ fn only_the_streams_that_are_attached_are_shown() {
     let Some(host) = host() else { return };
     let run = host.vxn(["run", "-a", "stderr", "-m", "160M", "--network=none", "--name=half"]);
     let output = run.args([BUSYBOX, "sh", "-c", "echo out; echo err >&2; exit 4"]).run().unwrap();
-    assert_eq!((output.code, output.text(), output.error_text()), (4, "".into(), "err".into()));
+    assert_eq!((output.code, output.text(), output.error_text()), (4, "".into(), "err\n".into()));
     let logs = host.vxn(["logs", "half"]).run().unwrap();
-    assert_eq!((logs.text(), logs.error_text()), ("out".into(), "err".into()), "all is kept");
+    assert_eq!((logs.text(), logs.error_text()), ("out".into(), "err\n".into()), "all is kept");
     host.clean(["half"]);
 }
 
