@@ -273,8 +273,8 @@ fn clear_up(settings: &Settings) {
     }
     let (root, run) = (&settings.root.value, &settings.run.value);
     let cleared = reap::abandoned(run)
-        .and_then(|_| reap::abandoned(&vcontainer::journal(run)))
-        .and_then(|_| reap::after_boot(root, run))
+        .and_then(|_| vcontainer::clear_up(run))
+        .and_then(|()| reap::after_boot(root, run))
         .and_then(|()| reap::leftovers(root))
         .and_then(|()| crate::oci::clear_up(root, run));
     if let Err(e) = cleared {

@@ -4,6 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use super::condition::{Ended, Recorded};
+use super::id::ContainerId;
 use super::journal::{self, Journal, Record};
 use super::store::{self, Containers};
 use super::{network, news, place};
@@ -42,6 +43,15 @@ pub enum Error {
 /// Ends the lives below `run` whose monitors are dead, and returns how many there
 /// were. Without any it costs a directory listing.
 pub fn abandoned(run: &Path) -> Result<usize, Error> {
+    abandoned_with(run, |id| network::release(run, id))
+}
+
+/// The same with a journal of other lives; `release` takes back what one has of
+/// networks.
+pub fn abandoned_with(
+    run: &Path,
+    release: impl Fn(&ContainerId) -> crate::network::Result<()>,
+) -> Result<usize, Error> {
     // No directory: nothing was ever run since the boot.
     if !run.join("containers").exists() {
         return Ok(0);
@@ -64,7 +74,7 @@ pub fn abandoned(run: &Path) -> Result<usize, Error> {
     let count = entries.len();
     for (entry, record) in entries {
         if let Some(record) = record {
-            network::release(run, &record.id)?;
+            release(&record.id)?;
             if let Some(path) = &record.namespace {
                 place::clear(path, &record.id)?;
             }
@@ -78,7 +88,7 @@ pub fn abandoned(run: &Path) -> Result<usize, Error> {
 }
 
 /// A `--rm` container goes with its life, of another one the end is written down.
-fn settle(store: &Containers, id: &super::ContainerId, why: &str) -> Result<(), store::Error> {
+fn settle(store: &Containers, id: &ContainerId, why: &str) -> Result<(), store::Error> {
     match store.load(id) {
         Ok(definition) => {
             let ended = Ended::abandoned(why);

@@ -36,8 +36,18 @@ mod sys;
 
 use std::path::{Path, PathBuf};
 
+use crate::container::reap;
+
 /// Where the journal of these DomUs is, below vxn's directory for live state:
 /// apart from that of vxn's own containers, which have another kind of monitor.
 pub fn journal(run: &Path) -> PathBuf {
     run.join("backend")
+}
+
+/// Removes the DomUs whose monitors are dead, and what they had.
+///
+/// # Errors
+/// What cannot be removed; the next call tries again.
+pub fn clear_up(run: &Path) -> Result<(), reap::Error> {
+    reap::abandoned_with(&journal(run), |id| net::release(run, id)).map(drop)
 }

@@ -11,8 +11,9 @@ use ipnet::{IpNet, Ipv4Net};
 use super::dhcp::{Dhcp, Offer};
 use super::order::Order;
 use crate::config::Settings;
+use crate::container::ContainerId;
 use crate::libxl::Nic;
-use crate::network::{self, Forward, Lease, Networks, Owner, Publish, Request};
+use crate::network::{self, Forward, Lease, Leases, Networks, Owner, Publish, Request};
 
 /// Leases of these DomUs are known by it, apart from those of others.
 const OWNER: &str = "backend/";
@@ -22,12 +23,13 @@ pub fn networks(settings: &Settings) -> Networks {
     settings.networks()
 }
 
-/// Takes back what DomUs had that are gone with their monitors. Their entries in
-/// the journal come before their leases and go after them.
-pub fn reap(settings: &Settings) -> network::Result<()> {
-    let entries = super::journal(&settings.run.value).join("containers");
-    let alive = |owner: &str| owner.strip_prefix(OWNER).is_none_or(|id| entries.join(id).exists());
-    networks(settings).reap(alive).map(drop)
+/// Takes back what a DomU that is gone with its monitor has of networks below `run`.
+pub fn release(run: &Path, id: &ContainerId) -> network::Result<()> {
+    Leases::new(run).release(&owner_id(id))
+}
+
+fn owner_id(id: &ContainerId) -> String {
+    format!("{OWNER}{id}")
 }
 
 /// What one DomU has of a network.
@@ -41,8 +43,7 @@ pub struct Connection<'a> {
 impl<'a> Connection<'a> {
     /// Leases what the order asks for.
     pub fn open(networks: &'a Networks, order: &Order) -> network::Result<Connection<'a>> {
-        let id = format!("{OWNER}{}", order.id);
-        let owner = Owner { id, name: format!("DomU {}", order.name) };
+        let owner = Owner { id: owner_id(&order.id), name: format!("DomU {}", order.name) };
         let lease = order.network.as_ref().map(|network| {
             let request = Request { network: network.clone(), ..Request::default() };
             networks.attach(&owner, &request)

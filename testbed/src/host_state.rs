@@ -28,7 +28,8 @@ const KINDS: &[(&str, &str)] = &[
     ),
     ("volume", "find /var/lib/vxn/volumes -mindepth 1 -maxdepth 1 -type d"),
     ("volume", "find /var/lib/vxn/volumes -mindepth 1 -maxdepth 1"),
-    ("nftables table", "nft list tables"),
+    ("nftables rule", "nft --stateless list ruleset"),
+    ("owner of a lease", "grep -oE '\"(id|owner)\": *\"[^\"]*\"' /run/vxn/network/leases.json"),
     (
         "process",
         "ps -C vxn,vxn-oci-runtime,vxn-hotplug,xl,skopeo,sqfstar,mksquashfs,conmon -o pid=,args=",

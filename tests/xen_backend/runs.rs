@@ -53,7 +53,7 @@ fn what_cannot_be_started_says_why() {
     let Some(host) = Host::new() else { return };
     for (body, code, expected) in [
         ("TARGET_ARCH=riscv64; hv_setup_arch", 1, "ERROR: Unsupported architecture: riscv64"),
-        ("PATH=/nowhere; hv_find_command", 1, "ERROR: vxn (Xen toolstack) not found"),
+        ("(PATH=/nowhere; hv_find_command)", 1, "ERROR: vxn (Xen toolstack) not found"),
         (
             "DOCKER_CMD='docker run --nosuch 1 x'; prepare",
             1,
