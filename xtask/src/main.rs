@@ -9,6 +9,7 @@ mod demo;
 mod dom0;
 mod packages;
 mod signals;
+mod suites;
 mod test;
 
 use std::path::PathBuf;
