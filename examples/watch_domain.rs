@@ -24,6 +24,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         cmdline: "console=hvc0 panic=-1".into(),
         disks: Vec::new(),
         nics: Vec::new(),
+        shares: None,
         xsdata: Vec::new(),
         on_poweroff: Action::Destroy,
         on_reboot: Action::Destroy,

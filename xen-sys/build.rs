@@ -56,7 +56,7 @@ const LIBXL: Part = Part {
                 domid_to_name|bitmap_init|bitmap_dispose|cpu_bitmap_alloc|bitmap_set|\
                 bitmap_set_any|defbool_set|string_list_dispose|key_value_list_dispose)|\
                 libxl_device_(disk|nic)_(init|dispose|add|remove|destroy|list|list_free|\
-                getinfo)|libxl_(vdev_to_device_disk|devid_to_device_(disk|nic)|\
+                getinfo)|libxl_device_p9_init|libxl_(vdev_to_device_disk|devid_to_device_(disk|nic)|\
                 mac_to_device_nic)|libxl_(disk|nic)info_(init|dispose)|\
                 libxl_(primary_)?console_get_tty|libxl_userdata_(store|retrieve|unlink)|\
                 libxl_get_(free_memory|physinfo|version_info|max_cpus)|\

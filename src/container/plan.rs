@@ -167,6 +167,7 @@ impl Plan {
             ramdisk: Some(self.initramfs.clone()),
             cmdline: COMMAND_LINE.to_owned(),
             disks: std::iter::once(root).chain(layer).chain(devices).collect(),
+            shares: None,
             xsdata: vec![("vxn/container".to_owned(), definition.id.to_string())],
             nics,
             on_poweroff: Action::Destroy,

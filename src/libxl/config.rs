@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Disk, Nic, Scheduling, Uuid};
+use super::{Disk, Nic, Scheduling, Shares, Uuid};
 
 /// How a domain is virtualised (`libxl_domain_type`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -36,8 +36,8 @@ pub enum Action {
     CoredumpRestart,
 }
 
-/// A domain to be created (`libxl_domain_config`). It gets no emulated device and
-/// so no QEMU.
+/// A domain to be created (`libxl_domain_config`). It gets no emulated device, and QEMU
+/// only to serve directories where that is what serves them.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DomainConfig {
     /// Unique among the domains of the host. libxl checks that, but not against a
@@ -63,6 +63,8 @@ pub struct DomainConfig {
     pub disks: Vec<Disk>,
     /// Network interfaces, attached before the domain can run.
     pub nics: Vec<Nic>,
+    /// Directories of this host, served from before the domain can run.
+    pub shares: Option<Shares>,
     /// Keys and values written below `/local/domain/N/` in the transaction that
     /// creates the domain. The domain can read but not write them.
     pub xsdata: Vec<(String, String)>,

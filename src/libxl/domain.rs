@@ -163,8 +163,17 @@ impl Ctx {
     /// Destroys a domain and its devices (`libxl_domain_destroy`). A domain that is
     /// gone already, or that somebody else destroys meanwhile, is success. For a
     /// moment after, the domain may still be listed as dying: until xenconsoled has
-    /// let go of its console.
+    /// let go of its console. What serves its directories has ended.
     pub fn destroy(&self, domid: DomId) -> Result<()> {
+        let server = self.device_model(domid);
+        self.destroy_domain(domid)?;
+        if let Some(server) = server {
+            super::share::wait_end(&server, domid);
+        }
+        Ok(())
+    }
+
+    fn destroy_domain(&self, domid: DomId) -> Result<()> {
         let destroyed =
             self.run(format_args!("destroy domain {domid}"), |ctx| ffi::destroy(ctx, domid));
         match destroyed {

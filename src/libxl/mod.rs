@@ -27,6 +27,7 @@ mod log;
 mod memory;
 mod nic;
 mod scheduling;
+mod share;
 mod userdata;
 
 pub use config::{Action, DomainConfig, GuestType};
@@ -39,3 +40,4 @@ pub use host::HostInfo;
 pub use ids::{DomId, ParseIdError, Uuid};
 pub use nic::{AttachedNic, Mac, Nic};
 pub use scheduling::Scheduling;
+pub use share::{Share, ShareServer, Shares};

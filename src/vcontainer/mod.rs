@@ -32,7 +32,6 @@ pub mod net;
 pub mod order;
 pub mod prepare;
 pub mod reply;
-mod sys;
 
 use std::path::{Path, PathBuf};
 

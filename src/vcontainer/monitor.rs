@@ -10,6 +10,8 @@ use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
 
 use nix::sys::signalfd::SignalFd;
+use rustix::io::Errno;
+use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use serde::{Deserialize, Serialize};
 
 use super::attend::{Attendance, Inlets};
@@ -18,7 +20,6 @@ use super::console::Console;
 use super::message::Info;
 use super::net::Connection;
 use super::order::{self, Mode, Order};
-use super::sys;
 use crate::container::console::lock;
 use crate::container::journal::{self, Journal, Record};
 use crate::container::{monitor, report};
@@ -152,8 +153,10 @@ fn listen(socket: &Path) -> Result<UnixListener, Error> {
 
 /// The process with which the DomU ends.
 fn owner(order: &Order) -> Result<Option<OwnedFd>, Error> {
-    let open = |pid| sys::pidfd(pid).map_err(io_error("the process that wants the DomU"));
-    order.owner.map(open).transpose()
+    let Some(pid) = order.owner else { return Ok(None) };
+    let open = Pid::from_raw(pid).ok_or(Errno::SRCH);
+    let owner = open.and_then(|pid| pidfd_open(pid, PidfdFlags::empty()));
+    owner.map(Some).map_err(|e| io_error("the process that wants the DomU")(e.into()))
 }
 
 fn create(ctx: &Ctx, order: &Order, connection: &Connection<'_>) -> Result<DomId, Error> {

@@ -7,7 +7,9 @@ use serde::{Deserialize, Serialize};
 use crate::config::TypeChoice;
 use crate::container::plan::{self, Kernel};
 use crate::container::{ContainerId, Name};
-use crate::libxl::{Action, Disk, DomainConfig, GuestType, HostInfo, Nic, Scheduling, Uuid};
+use crate::libxl::{
+    Action, Disk, DomainConfig, GuestType, HostInfo, Nic, Scheduling, Shares, Uuid,
+};
 
 /// Everything that the monitor has to know.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -32,6 +34,8 @@ pub struct Order {
     pub append: String,
     /// Its disks.
     pub disks: Vec<Disk>,
+    /// Directories of this host.
+    pub shares: Option<Shares>,
     /// The network that it is on.
     pub network: Option<String>,
     /// What libxl runs for disks and network interfaces.
@@ -117,6 +121,7 @@ impl Order {
             cmdline,
             disks: self.disks.clone(),
             nics: nic.into_iter().collect(),
+            shares: self.shares.clone(),
             xsdata: vec![("vxn/backend".to_owned(), self.id.to_string())],
             on_poweroff: Action::Destroy,
             on_reboot: Action::Destroy,

@@ -23,6 +23,11 @@ pub fn shutdown(domid: u32) -> String {
     format!("/local/domain/{domid}/control/shutdown")
 }
 
+/// The process id of the QEMU that libxl has started for a domain.
+pub fn device_model_pid(domid: u32) -> String {
+    format!("/local/domain/{domid}/image/device-model-pid")
+}
+
 /// What libxl keeps about a domain for itself.
 pub fn libxl(domid: u32) -> String {
     format!("/libxl/{domid}")

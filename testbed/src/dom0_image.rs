@@ -28,6 +28,7 @@ const PACKAGES: &[&str] = &[
     "openssh-server",
     "podman",
     "procps",
+    "qemu-system-xen",
     "skopeo",
     "squashfs-tools",
     "strace",

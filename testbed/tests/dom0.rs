@@ -2,9 +2,13 @@
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use testbed::{HostState, shared};
+
+/// Held by who changes what is on the host, and by who compares it.
+static HOST: Mutex<()> = Mutex::new(());
 
 #[test]
 fn xen_offers_both_types_of_guest() {
@@ -17,6 +21,7 @@ fn xen_offers_both_types_of_guest() {
 #[test]
 fn the_stock_toolstack_starts_a_guest_with_a_disk_and_a_network_interface() {
     let Some(dom0) = shared() else { return };
+    let _turn = HOST.lock().unwrap_or_else(PoisonError::into_inner);
     let config = "name = 'stock'\ntype = 'pvh'\nmemory = 128\nkernel = '/boot/vmlinuz'\n\
         disk = ['/tmp/stock.img,raw,xvda,w']\nvif = ['bridge=stockbr']\n";
     dom0.write("/tmp/stock.cfg", config).unwrap();
@@ -96,6 +101,7 @@ fn a_terminal_is_one() {
 #[test]
 fn what_is_left_behind_is_seen() {
     let Some(dom0) = shared() else { return };
+    let _turn = HOST.lock().unwrap_or_else(PoisonError::into_inner);
     let before = HostState::of(dom0).unwrap();
     dom0.shell("mkdir -p /tmp/left && mount -t tmpfs left /tmp/left").unwrap().success().unwrap();
     let after = HostState::of(dom0).unwrap();

@@ -15,9 +15,13 @@ fn a_daemon_from_start_to_stop() {
         # Another process, which knows the directory alone.
         bash -c '. /root/vrunner.sh; hv_daemon_is_running; hv_get_vm_id; hv_daemon_send "echo hello; exit 3" || echo "code $?"'
         vxn backend status vxn-life
-        ! daemon_start 2>/dev/null"#,
+        ! daemon_start 2>/dev/null
+        echo from Dom0 >$DAEMON_SOCKET_DIR/share/in
+        hv_daemon_send 'mkdir /tmp/share && mount -t 9p -o trans=xen,version=9p2000.L vxn_share /tmp/share &&
+            cat /tmp/share/in && echo from the guest >/tmp/share/out && rm /tmp/share/in'
+        cat $DAEMON_SOCKET_DIR/share/*"#,
     );
-    assert_eq!(text, "vxn-life\nhello\ncode 3\nrunning");
+    assert_eq!(text, "vxn-life\nhello\ncode 3\nrunning\nfrom Dom0\nfrom the guest");
     let text = host.ok(
         r#"DOCKER_CMD='docker run oci:/srv/images/busybox sh -c id -u; echo two words; exit 4'
         prepare

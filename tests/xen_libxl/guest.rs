@@ -62,6 +62,7 @@ pub fn config(guest_type: GuestType, does: Does) -> DomainConfig {
         cmdline: String::new(),
         disks: Vec::new(),
         nics: Vec::new(),
+        shares: None,
         xsdata: Vec::new(),
         on_poweroff: Action::Destroy,
         on_reboot: Action::Destroy,

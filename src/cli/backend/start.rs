@@ -13,7 +13,7 @@ use crate::config::{Origin, Settings, TypeChoice};
 use crate::container::plan::Kernel;
 use crate::container::{ContainerId, Name};
 use crate::kernel;
-use crate::libxl::{Disk, Uuid};
+use crate::libxl::{Disk, Share, ShareServer, Shares, Uuid};
 use crate::vcontainer::front;
 use crate::vcontainer::order::{Mode, Order};
 use crate::xenstore::Xenstore;
@@ -54,7 +54,7 @@ pub struct StartArgs {
     network: Option<String>,
     /// Share a directory by 9P.
     #[arg(long, value_name = "TAG=DIR")]
-    share: Vec<String>,
+    share: Vec<ShareWords>,
 }
 
 /// A disk as the command line has it.
@@ -85,6 +85,23 @@ impl FromStr for DiskWords {
     }
 }
 
+/// A shared directory as the command line has it.
+#[derive(Debug, Clone)]
+struct ShareWords(Share);
+
+impl FromStr for ShareWords {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<ShareWords, String> {
+        match text.split_once('=') {
+            Some((tag, dir)) if !tag.is_empty() && !dir.is_empty() => {
+                Ok(ShareWords(Share { tag: tag.to_owned(), path: dir.into() }))
+            }
+            _ => Err("a share is written TAG=DIR".to_owned()),
+        }
+    }
+}
+
 impl StartArgs {
     /// Starts a DomU in the background.
     pub fn start(self, settings: &Settings) -> Result<ExitCode> {
@@ -110,9 +127,6 @@ impl StartArgs {
     }
 
     fn order(self, mode: Mode, settings: &Settings) -> Result<Order> {
-        if !self.share.is_empty() {
-            check_share()?;
-        }
         let kernel = present(self.kernel)?;
         let kernel = kernel::prepare(&kernel, &settings.kernels(), &settings.tmp())?;
         let hotplug = present(settings.hotplug.value.clone())?;
@@ -131,6 +145,7 @@ impl StartArgs {
             ramdisk: present(self.ramdisk)?,
             append: self.append,
             disks: self.disk.into_iter().map(disk).collect::<Result<_>>()?,
+            shares: shares(self.share)?,
             network: self.network,
             hotplug: hotplug.clone(),
             run: settings.run.value.clone(),
@@ -153,10 +168,25 @@ pub fn present(path: PathBuf) -> Result<PathBuf> {
     path.canonicalize().with_context(|| format!("cannot find {}", path.display()))
 }
 
-/// libxl serves 9P by QEMU, which vxn does not use, or by xen-9pfsd.
+fn shares(words: Vec<ShareWords>) -> Result<Option<Shares>> {
+    if words.is_empty() {
+        return Ok(None);
+    }
+    let absolute = |ShareWords(share)| Ok(Share { path: present(share.path)?, ..share });
+    let shares = words.into_iter().map(absolute).collect::<Result<_>>()?;
+    Ok(Some(Shares { server: share_server()?, shares }))
+}
+
+/// What serves directories here, or why nothing does.
+fn share_server() -> Result<ShareServer> {
+    let server = ShareServer::find().context(
+        "no 9P shares: this libxl has them served by QEMU for Xen, or from Xen 4.19 on by \
+         xen-9pfsd, and neither is installed",
+    );
+    server.context(Hint("install qemu-system-xen, or put the files on a disk".to_owned()))
+}
+
+/// Whether directories can be shared: the exit code, and the reason if not.
 pub fn check_share() -> Result<ExitCode> {
-    Err(anyhow::anyhow!(
-        "no 9P shares: this libxl serves them through QEMU, which vxn does without"
-    ))
-    .context(Hint("Xen 4.19 and later can, with xen-9pfsd; or put the files on a disk".to_owned()))
+    share_server().map(|_| ExitCode::SUCCESS)
 }

@@ -31,6 +31,7 @@ pub fn domain(file: DomainFile, kernel: KernelInfo, hotplug: &Path) -> Result<Do
         cmdline: file.extra,
         disks: disks.collect::<Result<_>>()?,
         nics: file.vifs.into_iter().map(|vif| nic(vif, hotplug)).collect(),
+        shares: None,
         xsdata: Vec::new(),
         on_poweroff: action(file.on_poweroff),
         on_reboot: action(file.on_reboot),

@@ -15,6 +15,7 @@ use xen_sys::{
 
 use super::alloc::{optional_path, path, string, zeroed};
 use super::device::{fill_disk, fill_nic, init_disk, init_nic};
+use super::share::fill_shares;
 use super::{RawCtx, check, scheduling};
 use crate::libxl::{Action, Code, DomId, DomainConfig, Error, GuestType};
 
@@ -97,7 +98,7 @@ impl RawConfig {
             raw.num_nics += 1;
             fill_nic(raw_nic, nic)?;
         }
-        Ok(())
+        config.shares.as_ref().map_or(Ok(()), |shares| fill_shares(raw, shares))
     }
 
     /// Creates the domain. A failure may leave a domain behind: the second value.
@@ -190,6 +191,7 @@ mod tests {
                 bridge: Some("br0".into()),
                 ..Nic::default()
             }],
+            shares: None,
             xsdata: vec![("vxn/uuid".into(), "x".into()), ("k".into(), "v".into())],
             on_poweroff: Action::Preserve,
             on_reboot: Action::Restart,

@@ -11,6 +11,7 @@ mod domain;
 mod event;
 mod host;
 mod scheduling;
+mod share;
 
 use std::ffi::CString;
 
