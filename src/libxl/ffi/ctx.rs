@@ -1,8 +1,9 @@
 //! The context itself.
 #![expect(unsafe_code)]
 
-use std::ffi::CStr;
+use std::ffi::{CStr, c_void};
 use std::io;
+use std::mem::MaybeUninit;
 use std::ptr::{self, NonNull};
 
 use xen_sys::{
@@ -17,9 +18,25 @@ use crate::libxl::Code;
 /// libxl reaps its own children and nobody else's. It keeps the pointer.
 static HOOKS: libxl_childproc_hooks = libxl_childproc_hooks {
     chldowner: libxl_sigchld_owner_libxl_always_selective_reap,
-    fork_replacement: None,
+    fork_replacement: Some(fork),
     reaped_callback: None,
 };
+
+/// fork(2) for libxl, whose children start with no signal blocked: what this process
+/// blocks for itself is what QEMU, for one, is told to end by.
+unsafe extern "C" fn fork(_: *mut c_void) -> libc::pid_t {
+    let mut none = MaybeUninit::uninit();
+    // SAFETY: the function initialises the set.
+    unsafe { libc::sigemptyset(none.as_mut_ptr()) };
+    // SAFETY: libxl calls it where it would call fork, and its child does only what
+    // libxl has it do.
+    let pid = unsafe { libc::fork() };
+    if pid == 0 {
+        // SAFETY: the set is initialised; the call is async-signal-safe.
+        unsafe { libc::sigprocmask(libc::SIG_SETMASK, none.as_ptr(), ptr::null_mut()) };
+    }
+    pid
+}
 
 /// A `libxl_ctx`, freed on drop. The pointer makes it neither `Send` nor `Sync`:
 /// libxl would allow that, but its events come to whoever happens to poll.
