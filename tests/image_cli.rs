@@ -194,7 +194,7 @@ fn names_come_and_go_and_images_with_the_last() {
     let pruned = vxn.ok(&["image", "prune", "--force"]);
     assert!(pruned.starts_with("Deleted: sha256:") && pruned.contains("reclaimed"), "{pruned}");
     let df = vxn.ok(&["system", "df", "--format", "{{.TotalCount}} {{.Size}}"]);
-    assert_eq!(df, "0 0B");
+    assert_eq!(df, ["0 0B"; 3].join("\n"), "images, containers, volumes");
     for dir in ["images/blobs/sha256", "disks"] {
         let left = fs::read_dir(vxn.root(dir)).unwrap();
         let left: Vec<_> = left.map(|e| e.unwrap().file_name()).filter(|n| n != ".lock").collect();
