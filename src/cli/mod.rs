@@ -44,6 +44,7 @@ mod privileges;
 mod ps;
 mod refused;
 mod rm;
+mod root_disk;
 mod run;
 mod spec;
 mod start;

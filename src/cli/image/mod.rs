@@ -24,6 +24,7 @@ use anyhow::{Context, Result, bail};
 use clap::{Args, Subcommand};
 use serde_json::{Map, Value};
 
+use super::root_disk::{Guest, formats};
 use crate::config::Settings;
 use crate::container::images::in_use;
 use crate::image::store::{Found, InUse, Store};
@@ -180,6 +181,10 @@ pub fn limits(settings: &Settings) -> merge::Limits {
 }
 
 /// How images are made of what is here: no registry is asked.
-pub fn locally(settings: &Settings) -> PullOptions {
-    PullOptions { limits: limits(settings), ..PullOptions::default() }
+///
+/// # Errors
+/// The settings want root disks that cannot be.
+pub fn locally(settings: &Settings) -> Result<PullOptions> {
+    let formats = formats(Guest::of(settings), settings)?;
+    Ok(PullOptions { limits: limits(settings), formats, ..PullOptions::default() })
 }

@@ -26,7 +26,7 @@ pub fn run(args: &CheckArgs, settings: &Settings) -> Result<ExitCode> {
     let options = PullOptions {
         tls_verify: args.registry.tls_verify,
         authfile: args.registry.authfile.clone(),
-        ..locally(settings)
+        ..locally(settings)?
     };
     let mut show = Show::on_stderr();
     let repair = (!args.dry_run).then_some(&options);
