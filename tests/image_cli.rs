@@ -84,6 +84,26 @@ fn a_registry_with_tls_and_a_password() {
     vxn.ok(&["logout", &host]);
     let error = vxn.fails(&["pull", &name]);
     assert!(error.contains("vxn login"), "{error}");
+
+    let keys = fixture.path("keys.json");
+    let login = ["login", "-u", "user", "--password-stdin", "--authfile", &keys, &host];
+    vxn.ok_with(&login, b"secret");
+    assert_eq!(vxn.ok(&["pull", "--authfile", &keys, &name]), name);
+    assert!(vxn.fails(&["pull", &name]).contains("vxn login"), "they are in that file only");
+}
+
+#[test]
+fn a_name_without_a_registry_belongs_to_the_settings_one() {
+    let fixture = Fixture::new();
+    let registry = Registry::start(fixture.dir.path(), Setup::default());
+    let vxn = &fixture.vxn;
+    vxn.configure(&format!("registry = {:?}\n", registry.host));
+    let whole = format!("{}/team/app:1", registry.host);
+    fixture.image("team/app:1", "x");
+    assert_eq!(vxn.inspect("team/app:1")["RepoTags"], serde_json::json!([whole]));
+    vxn.ok(&["push", "--tls-verify=false", "team/app:1"]);
+    vxn.ok(&["rmi", "team/app:1"]);
+    assert_eq!(vxn.ok(&["pull", "--tls-verify=false", "team/app:1"]), whole);
 }
 
 #[test]
