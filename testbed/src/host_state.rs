@@ -31,7 +31,7 @@ const KINDS: &[(&str, &str)] = &[
     ("nftables table", "nft list tables"),
     (
         "process",
-        "ps -C vxn,vxn-oci-runtime,vxn-hotplug,xl,skopeo,sqfstar,mksquashfs,conmon -o pid=,args=",
+        "ps -C vxn,vxn-oci-runtime,vxn-hotplug,xl,skopeo,sqfstar,mksquashfs,mkfs.erofs,conmon -o pid=,args=",
     ),
 ];
 
