@@ -17,6 +17,8 @@ use nix::unistd::{AccessFlags, access};
 pub const SKOPEO: Tool = Tool { name: "skopeo", package: "skopeo" };
 /// Makes a squashfs image of a tar stream.
 pub const SQFSTAR: Tool = Tool { name: "sqfstar", package: "squashfs-tools" };
+/// Makes an EROFS image of a tar stream, if it is of erofs-utils 1.7 or later.
+pub const MKFS_EROFS: Tool = Tool { name: "mkfs.erofs", package: "erofs-utils" };
 /// Makes an empty file system in a container's writable disk.
 pub const MKE2FS: Tool = Tool { name: "mke2fs", package: "e2fsprogs" };
 

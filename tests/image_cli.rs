@@ -84,6 +84,26 @@ fn a_registry_with_tls_and_a_password() {
     vxn.ok(&["logout", &host]);
     let error = vxn.fails(&["pull", &name]);
     assert!(error.contains("vxn login"), "{error}");
+
+    let keys = fixture.path("keys.json");
+    let login = ["login", "-u", "user", "--password-stdin", "--authfile", &keys, &host];
+    vxn.ok_with(&login, b"secret");
+    assert_eq!(vxn.ok(&["pull", "--authfile", &keys, &name]), name);
+    assert!(vxn.fails(&["pull", &name]).contains("vxn login"), "they are in that file only");
+}
+
+#[test]
+fn a_name_without_a_registry_belongs_to_the_settings_one() {
+    let fixture = Fixture::new();
+    let registry = Registry::start(fixture.dir.path(), Setup::default());
+    let vxn = &fixture.vxn;
+    vxn.configure(&format!("registry = {:?}\n", registry.host));
+    let whole = format!("{}/team/app:1", registry.host);
+    fixture.image("team/app:1", "x");
+    assert_eq!(vxn.inspect("team/app:1")["RepoTags"], serde_json::json!([whole]));
+    vxn.ok(&["push", "--tls-verify=false", "team/app:1"]);
+    vxn.ok(&["rmi", "team/app:1"]);
+    assert_eq!(vxn.ok(&["pull", "--tls-verify=false", "team/app:1"]), whole);
 }
 
 #[test]
@@ -194,7 +214,7 @@ fn names_come_and_go_and_images_with_the_last() {
     let pruned = vxn.ok(&["image", "prune", "--force"]);
     assert!(pruned.starts_with("Deleted: sha256:") && pruned.contains("reclaimed"), "{pruned}");
     let df = vxn.ok(&["system", "df", "--format", "{{.TotalCount}} {{.Size}}"]);
-    assert_eq!(df, "0 0B");
+    assert_eq!(df, ["0 0B"; 3].join("\n"), "images, containers, volumes");
     for dir in ["images/blobs/sha256", "disks"] {
         let left = fs::read_dir(vxn.root(dir)).unwrap();
         let left: Vec<_> = left.map(|e| e.unwrap().file_name()).filter(|n| n != ".lock").collect();

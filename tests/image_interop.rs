@@ -116,3 +116,45 @@ fn vxn_loads_what_podman_saves() {
         fixture.vxn.ok(&["rmi", "--all"]);
     }
 }
+
+/// The archive of `docker save` before docker 25: a directory for each layer, and a link
+/// in place of one that is there twice.
+#[test]
+fn vxn_loads_what_docker_saves() {
+    let fixture = Fixture::new();
+    let layers = images::layers("docker");
+    let stack = [&layers[0], &layers[1], &layers[0]];
+    let diff_ids = stack.map(|tar| vxn::image::Digest::of(tar).to_string());
+    let config = images::config(images::arch().0, &diff_ids).to_string();
+    let id = vxn::image::Digest::of(config.as_bytes());
+    let names = ["c".repeat(64), "d".repeat(64), "e".repeat(64)];
+    let mut tar = tar::Builder::new(Vec::new());
+    let mut file = |path: &str, data: &[u8]| {
+        let mut header = tar::Header::new_ustar();
+        header.set_mode(0o644);
+        header.set_size(data.len() as u64);
+        tar.append_data(&mut header, path, data).unwrap();
+    };
+    file(&format!("{}.json", id.hex()), config.as_bytes());
+    for (name, layer) in names.iter().zip(&stack).take(2) {
+        file(&format!("{name}/VERSION"), b"1.0");
+        file(&format!("{name}/json"), b"{}");
+        file(&format!("{name}/layer.tar"), layer);
+    }
+    let paths = names.each_ref().map(|name| format!("{name}/layer.tar"));
+    let table = serde_json::json!([
+        {"Config": format!("{}.json", id.hex()), "RepoTags": ["three:3"], "Layers": paths}
+    ]);
+    file("manifest.json", table.to_string().as_bytes());
+    let top = serde_json::json!({"three": {"3": names[2]}});
+    file("repositories", top.to_string().as_bytes());
+    let mut link = tar::Header::new_ustar();
+    link.set_entry_type(tar::EntryType::Symlink);
+    link.set_size(0);
+    tar.append_link(&mut link, &paths[2], format!("../{}/layer.tar", names[0])).unwrap();
+    let path = fixture.path("docker.tar");
+    std::fs::write(&path, tar.into_inner().unwrap()).unwrap();
+    let loaded = fixture.vxn.ok(&["load", "-i", &path]);
+    assert_eq!(loaded, "Loaded image: docker.io/library/three:3");
+    assert_eq!(fixture.id("three:3"), id.hex());
+}

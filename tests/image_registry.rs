@@ -17,7 +17,7 @@ use images::{Layout, Packing, arch, digest, layers, leftovers, options, store};
 use registry::{Registry, Setup};
 use serde_json::Value;
 use tempfile::TempDir;
-use vxn::image::{Error, Image, PullOptions, Reference};
+use vxn::image::{Error, Formats, Image, PullOptions, Reference};
 
 /// A registry, a layout to push from and a store to pull into.
 struct Fixture {
@@ -75,7 +75,8 @@ fn images_arrive_as_they_were_pushed() {
 
     let exact = fixture.pull(&format!("a/oci@{}", digest(&image)), &options()).unwrap();
     assert_eq!(exact.digest, oci.digest);
-    let found = store(fixture.dir.path()).find(&fixture.reference("a/oci:1")).unwrap();
+    let found =
+        store(fixture.dir.path()).find(&fixture.reference("a/oci:1"), Formats::Any).unwrap();
     assert_eq!(found.unwrap().root_disk, oci.root_disk);
 }
 
@@ -112,7 +113,7 @@ fn a_moved_tag_is_pulled_and_layers_are_kept() {
 
     let two = fixture.layout.image(arch().0, &layers("two"), Packing::Gzip);
     fixture.push(&two, "a:1", &[]);
-    let found = store.find(&fixture.reference("a:1")).unwrap().unwrap();
+    let found = store.find(&fixture.reference("a:1"), Formats::Any).unwrap().unwrap();
     assert_eq!(found.digest, digest(&one), "find asks no registry");
     let image = fixture.pull("a:1", &options()).unwrap();
     assert_eq!(images::cat(&image.root_disk.path, "etc/new"), "two");

@@ -10,7 +10,7 @@ use images::{Layer, Layout, Packing, arch, digest, layers, leftovers, list, opti
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use vxn::image::store::Commit;
-use vxn::image::{Digest, Error, Image, Reference, Store};
+use vxn::image::{Digest, Error, Formats, Image, Reference, Store};
 use vxn::tool::{SKOPEO, Tool};
 
 struct Fixture {
@@ -131,15 +131,15 @@ fn names_that_are_no_text_reach_the_disk() {
 #[test]
 fn a_moved_tag_is_noticed() {
     let fixture = Fixture::new();
-    assert!(fixture.store.find(&fixture.reference("t")).is_err(), "no such tag");
+    assert!(fixture.store.find(&fixture.reference("t"), Formats::Any).is_err(), "no such tag");
     let one = fixture.layout.image(arch().0, &layers("one"), Packing::Gzip);
     let first = fixture.image(&one).unwrap();
-    let found = fixture.store.find(&fixture.reference("t")).unwrap().unwrap();
+    let found = fixture.store.find(&fixture.reference("t"), Formats::Any).unwrap().unwrap();
     assert_eq!((found.digest, found.root_disk), (digest(&one), first.root_disk.clone()));
 
     let two = fixture.layout.image(arch().0, &layers("two"), Packing::Gzip);
     fixture.layout.tag("t", &two);
-    assert!(fixture.store.find(&fixture.reference("t")).unwrap().is_none());
+    assert!(fixture.store.find(&fixture.reference("t"), Formats::Any).unwrap().is_none());
     let second = fixture.get("t").unwrap();
     assert_eq!(images::cat(&second.root_disk.path, "etc/new"), "two");
 
@@ -160,13 +160,13 @@ fn a_replaced_archive_is_noticed() {
         let to = format!("docker-archive:{}:name:tag", archive.display());
         let from = fixture.reference("t").to_string();
         SKOPEO.start(skopeo.args(["copy", "-q", &from, &to])).unwrap().wait().unwrap();
-        assert!(fixture.store.find(&reference).unwrap().is_none());
+        assert!(fixture.store.find(&reference, Formats::Any).unwrap().is_none());
         let image = fixture.store.get(&reference, &options(), &mut |_| {}).unwrap();
         assert_eq!(images::cat(&image.root_disk.path, "etc/new"), text);
-        assert!(fixture.store.find(&reference).unwrap().is_some());
+        assert!(fixture.store.find(&reference, Formats::Any).unwrap().is_some());
     }
     fs::remove_file(&archive).unwrap();
-    let gone = fixture.store.find(&reference).unwrap_err();
+    let gone = fixture.store.find(&reference, Formats::Any).unwrap_err();
     assert_eq!(gone.hint().as_deref(), Some("check the path"));
 }
 
@@ -225,7 +225,10 @@ fn damaged_blobs_are_refused_by_name_and_fetched_again() {
         let disk = fixture.get("t").unwrap().root_disk.path;
         fs::write(&kept, b"bad").unwrap();
         fs::remove_file(&disk).unwrap();
-        assert!(fixture.store.find(&fixture.reference("t")).unwrap().is_none(), "{name}");
+        assert!(
+            fixture.store.find(&fixture.reference("t"), Formats::Any).unwrap().is_none(),
+            "{name}"
+        );
         if name == "layer" {
             assert!(
                 matches!(fixture.get("t"), Err(Error::Damaged { digest, .. }) if digest == blob)
@@ -293,7 +296,7 @@ fn what_is_no_layout_says_so() {
     let store = store(dir.path());
     let find = |path: &Path| {
         let reference = Reference::parse(&format!("oci:{}", path.display())).unwrap();
-        store.find(&reference).unwrap_err().to_string()
+        store.find(&reference, Formats::Any).unwrap_err().to_string()
     };
     assert!(find(&dir.path().join("none")).contains("No such file"));
     assert!(find(dir.path()).contains("no OCI layout"));
@@ -345,7 +348,8 @@ fn a_commit_is_its_image_and_a_layer() {
     let parent = fixture.image(&below).unwrap().digest;
     let layer = Layer::new().file("etc/.wh.new", b"").file("hello", b"changed").tar();
     let first = commit(&fixture, parent, &layer, "mine:1").unwrap();
-    let find = |name| fixture.store.find(&Reference::parse(name).unwrap()).unwrap().unwrap();
+    let find =
+        |name| fixture.store.find(&Reference::parse(name).unwrap(), Formats::Any).unwrap().unwrap();
     let image = find("mine:1");
     assert_eq!(image.digest, first);
     let files = list(&image.root_disk.path).join("\n");
@@ -363,6 +367,8 @@ fn a_commit_is_its_image_and_a_layer() {
         commit(&fixture, Digest::of(b"none"), &layer, "mine:3"),
         Err(Error::Incomplete { .. })
     ));
-    assert!(fixture.store.find(&Reference::parse("mine:3").unwrap()).unwrap().is_none());
+    assert!(
+        fixture.store.find(&Reference::parse("mine:3").unwrap(), Formats::Any).unwrap().is_none()
+    );
     assert_eq!(leftovers(fixture.dir.path()), Vec::<std::path::PathBuf>::new());
 }

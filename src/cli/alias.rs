@@ -16,7 +16,7 @@ pub fn rewrite(args: Vec<OsString>) -> (Vec<OsString>, Option<String>) {
         (Some("vimport"), _) => (1, &["load", "--input"]),
         (Some("vstorage"), None | Some("list")) => (2, &["images"]),
         (Some("vstorage"), Some("df")) => (2, &["system", "df"]),
-        (Some("vstorage"), Some("clean")) => (2, &["system", "prune"]),
+        (Some("vstorage"), Some("clean")) => (2, &["image", "prune"]),
         _ => return (args, None),
     };
     let end = (at + taken).min(args.len());
@@ -49,7 +49,7 @@ mod tests {
             ("vxn vstorage", "vxn images"),
             ("vxn vstorage list -q", "vxn images -q"),
             ("vxn vstorage df", "vxn system df"),
-            ("vxn vstorage clean --all", "vxn system prune --all"),
+            ("vxn vstorage clean --all", "vxn image prune --all"),
         ] {
             let (line, hint) = rewritten(old);
             assert_eq!(line, new);

@@ -58,7 +58,7 @@ pub fn run(args: &CommitArgs, settings: &Settings) -> anyhow::Result<ExitCode> {
         comment: args.message.clone().unwrap_or_default(),
         created_by: definition.process.args.iter().map(Text::lossy).collect::<Vec<_>>().join(" "),
     };
-    let options = image::locally(settings);
+    let options = image::locally(settings)?;
     let mut show = Show::on_stderr();
     let digest = files::with(&engine, &definition, false, settings, |files| {
         files.fetch(FileRequest::Layer { freeze: args.pause }, |layer| {

@@ -33,7 +33,7 @@ fn open(
     if engine.condition(definition)?.live().is_some() {
         return Ok(Files::of(engine.connect(definition)?));
     }
-    let plan = helper(prepare::plan(definition.clone(), settings)?, mounts);
+    let plan = helper(prepare::plan_again(definition.clone(), settings)?, mounts);
     Files::of_helper(plan).map_err(|e| failed(e, definition))
 }
 

@@ -7,6 +7,7 @@ mod check;
 mod cidfile;
 mod commit;
 mod completion;
+mod confirm;
 mod console;
 mod cp;
 mod create;
@@ -43,11 +44,13 @@ mod privileges;
 mod ps;
 mod refused;
 mod rm;
+mod root_disk;
 mod run;
 mod spec;
 mod start;
 mod stats;
 mod stop;
+mod system;
 mod top;
 mod update;
 mod vconfig;
@@ -158,6 +161,9 @@ enum Verb {
     Info(info::InfoArgs),
     #[command(flatten)]
     Image(image::Verb),
+    /// Look after what vxn keeps on disk.
+    #[command(subcommand)]
+    System(system::SystemVerb),
     #[command(hide = true)]
     Vconfig(vconfig::VconfigArgs),
     #[command(hide = true, subcommand)]
@@ -260,6 +266,7 @@ fn execute(verb: Verb, settings: &Settings) -> anyhow::Result<ExitCode> {
         Verb::Check(args) => check::run(&args, settings),
         Verb::Info(args) => info::run(&args, settings),
         Verb::Image(verb) => image::run(verb, settings),
+        Verb::System(verb) => system::run(verb, settings),
         Verb::Vconfig(args) => vconfig::run(&args, settings),
         Verb::Vstorage(verb) => Ok(vconfig::storage(&verb, settings)),
     }

@@ -8,7 +8,6 @@ use std::time::Duration;
 use anyhow::{Context, anyhow, bail};
 use jiff::Timestamp;
 use oci_spec::image::Config as ImageConfig;
-use vxn_proto::FileSystem;
 
 use super::devices::devices;
 use super::env::environment;
@@ -16,18 +15,19 @@ use super::failure::Hint;
 use super::image::obtain;
 use super::labels::Labels;
 use super::mounts::mounts;
+use super::root_disk::{self, Guest, formats};
 use super::spec::{self, SpecArgs};
 use crate::config::{Memory, Settings};
 use crate::container::cpu::{Cpu, Cpus};
 use crate::container::definition::{DEFAULT_SIZE, Definition, ImageUse, Layer, Stop};
 use crate::container::health::HealthCheck;
 use crate::container::log::LogOptions;
-use crate::container::plan::{Kernel, Plan, RootDisk};
+use crate::container::plan::{Kernel, Plan};
 use crate::container::process::{self, ProcessRequest};
 use crate::container::restart::RestartPolicy;
 use crate::container::store::Containers;
 use crate::container::{ContainerId, names};
-use crate::image::{DiskFormat, Image, Store};
+use crate::image::{Image, Store};
 use crate::kernel;
 use crate::libxl::Uuid;
 
@@ -41,7 +41,7 @@ pub fn definition(mut args: SpecArgs, settings: &Settings) -> anyhow::Result<Def
     let mut words = std::mem::take(&mut args.words).into_iter();
     let reference = words.next().unwrap_or_default();
     let text = reference.to_str().with_context(|| format!("{reference:?} is not an image"))?;
-    let image = obtain(text, &args.pull, settings)?;
+    let image = image(text, &args, settings)?;
     let config = image.config.config().as_ref();
     let id = ContainerId::random().context("cannot make an id")?;
     let (exposed, volumes, of_image) = config.map(offers).unwrap_or_default();
@@ -61,7 +61,7 @@ pub fn definition(mut args: SpecArgs, settings: &Settings) -> anyhow::Result<Def
         process: process::merge(process, config, &hostname)?.into(),
         health: health(&args, &image, settings)?,
         stop: stop(&args, config),
-        root_disk: root_disk(image),
+        root_disk: root_disk::of_image(image),
         hostname,
         domainname: args.domainname.take().unwrap_or_default(),
         groups: std::mem::take(&mut args.group_add),
@@ -86,6 +86,12 @@ pub fn definition(mut args: SpecArgs, settings: &Settings) -> anyhow::Result<Def
         restart: args.restart,
         log,
     })
+}
+
+/// The image, with a root disk that the container's guest can mount.
+fn image(text: &str, args: &SpecArgs, settings: &Settings) -> anyhow::Result<Image> {
+    let guest = Guest::of(settings).or(args.kernel.as_deref(), args.initramfs.as_deref());
+    obtain(text, &args.pull, formats(guest, settings)?, settings)
 }
 
 /// What an image exposes, its volumes and its labels.
@@ -178,15 +184,15 @@ pub fn plan(definition: Definition, settings: &Settings) -> anyhow::Result<Plan>
     })
 }
 
-fn absolute(path: &Path) -> anyhow::Result<PathBuf> {
-    std::path::absolute(path).with_context(|| format!("cannot find {}", path.display()))
+/// The same for a container that was made of an image some time ago: its guest may have
+/// another kernel now.
+pub fn plan_again(mut definition: Definition, settings: &Settings) -> anyhow::Result<Plan> {
+    root_disk::renew(&mut definition, settings)?;
+    plan(definition, settings)
 }
 
-fn root_disk(image: Image) -> RootDisk {
-    let fs = match image.root_disk.format {
-        DiskFormat::SquashFs => FileSystem::SquashFs,
-    };
-    RootDisk { path: image.root_disk.path, fs }
+fn absolute(path: &Path) -> anyhow::Result<PathBuf> {
+    std::path::absolute(path).with_context(|| format!("cannot find {}", path.display()))
 }
 
 fn guest_kernel(source: &Path, settings: &Settings) -> anyhow::Result<Kernel> {

@@ -50,7 +50,8 @@ pub fn rm(args: &RmArgs, settings: &Settings) -> anyhow::Result<ExitCode> {
     })
 }
 
-fn remove(engine: &Engine, definition: &Definition, force: bool) -> anyhow::Result<()> {
+/// Removes a container; one that runs only by `force`.
+pub fn remove(engine: &Engine, definition: &Definition, force: bool) -> anyhow::Result<()> {
     let condition = engine.condition(definition)?;
     if condition.live().is_some() {
         if !force {

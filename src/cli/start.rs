@@ -77,7 +77,7 @@ pub fn detached(
     if engine.condition(&definition)?.live().is_some() {
         return Ok(());
     }
-    let plan = prepare::plan(definition, settings)?;
+    let plan = prepare::plan_again(definition, settings)?;
     let order = Order { plan, create: false, attach: Attach::Detached };
     match front::run(&order, Stay::default()).context("cannot start the container's monitor")? {
         Outcome::Left | Outcome::Interrupted(_) => Ok(()),
@@ -104,7 +104,7 @@ fn attached(
     let attach = run::attach(tty, stdin, true)?;
     // A stdin that nobody carries is open and silent in a terminal, else at its end.
     definition.process.stdin &= interactive || tty;
-    let plan = prepare::plan(definition, settings)?;
+    let plan = prepare::plan_again(definition, settings)?;
     let order = Order { plan, create: false, attach };
     let stay = Stay { keys: keys.unwrap_or_default(), ..Stay::default() };
     Ok(exec::code(front::run(&order, stay)?))

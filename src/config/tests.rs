@@ -40,3 +40,14 @@ fn memory_is_read_and_written_as_docker_does() {
     }
     assert_eq!("1024M".parse::<Memory>().unwrap().to_string(), "1G");
 }
+
+#[test]
+fn the_kind_of_root_disks_is_one_of_three() {
+    assert_eq!(load("", &[]).unwrap().root_disk.value, DiskChoice::Auto);
+    for name in ["auto", "squashfs", "erofs"] {
+        let settings = load(&format!("root_disk = {name:?}"), &[]).unwrap();
+        assert_eq!(settings.root_disk.value.to_string(), name);
+    }
+    let message = load("", &[("VXN_ROOT_DISK", "ext4")]).unwrap_err().to_string();
+    assert!(message.contains("auto, squashfs or erofs"), "{message}");
+}

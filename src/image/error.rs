@@ -121,7 +121,10 @@ pub enum Error {
         /// The rule it breaks.
         why: Refusal,
     },
-    /// skopeo or sqfstar.
+    /// Only an EROFS disk will do, and the `mkfs.erofs` of this host cannot make it.
+    #[error("mkfs.erofs makes no disks of archives, or has no lz4: it is too old")]
+    OldErofs,
+    /// skopeo, sqfstar or mkfs.erofs.
     #[error(transparent)]
     Tool(#[from] tool::Error),
     /// A file of ours.
@@ -167,6 +170,11 @@ impl Error {
                     .to_owned(),
             ),
             Error::Damaged { .. } => Some("fetch the image again".to_owned()),
+            Error::OldErofs => Some(
+                "install erofs-utils 1.7 or later, or set root_disk = \"squashfs\" in \
+                 /etc/vxn/vxn.toml"
+                    .to_owned(),
+            ),
             Error::Tool(e) => e.hint().or_else(|| remedy(&e.to_string())),
             Error::Fetch { words, .. }
             | Error::Push { words, .. }

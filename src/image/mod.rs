@@ -2,7 +2,7 @@
 //!
 //! skopeo moves images; from there on all is ours. Blobs lie in one OCI layout,
 //! `images/`, shared by all images. The layers of an image are merged, streamed
-//! through `sqfstar` and never unpacked, into one file under `disks/`, made once
+//! through `sqfstar` or `mkfs.erofs` and never unpacked, into one file under `disks/`, made once
 //! for each distinct stack of layers.
 
 mod ahead;
@@ -14,6 +14,7 @@ mod disk;
 mod error;
 mod fetch;
 mod flatten;
+mod format;
 mod layer;
 mod layout;
 pub mod login;
@@ -26,12 +27,14 @@ pub mod store;
 use std::path::PathBuf;
 
 pub use digest::{Digest, NotADigest};
+pub use disk::probe_erofs;
 pub use error::{Error, Result};
+pub use format::{DiskFormat, Formats};
 pub use layout::Documents;
 pub use oci_spec::image::ImageConfiguration;
 pub use platform::Platform;
 pub use reference::{At, DEFAULT_REGISTRY, Reference};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 pub use store::Store;
 
 /// An image that is ready to run.
@@ -60,24 +63,6 @@ pub struct RootDisk {
     pub format: DiskFormat,
 }
 
-/// The file system on a root disk.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-#[non_exhaustive]
-pub enum DiskFormat {
-    /// squashfs 4.0 with lz4.
-    SquashFs,
-}
-
-impl DiskFormat {
-    /// The name that mount(2) knows, and that of the kernel module.
-    pub fn fs_type(self) -> &'static str {
-        match self {
-            DiskFormat::SquashFs => "squashfs",
-        }
-    }
-}
-
 /// How to fetch an image.
 #[derive(Debug, Clone)]
 pub struct PullOptions {
@@ -89,6 +74,8 @@ pub struct PullOptions {
     pub platform: Platform,
     /// What an image may cost.
     pub limits: merge::Limits,
+    /// What kinds of root disks will do.
+    pub formats: Formats,
 }
 
 impl Default for PullOptions {
@@ -98,6 +85,7 @@ impl Default for PullOptions {
             authfile: None,
             platform: Platform::host(),
             limits: merge::Limits::default(),
+            formats: Formats::default(),
         }
     }
 }

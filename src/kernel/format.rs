@@ -103,6 +103,20 @@ fn bzimage(file: &File, head: &[u8], size: u64, path: &Path) -> Result<Packed> {
     Ok(Packed { compression, offset, len: len - 4, unpacked: Some(u32::from_le_bytes(word)) })
 }
 
+/// The release that a bzImage names: the first word of its version, at most 127 bytes.
+/// None in other files.
+pub(super) fn release(file: &File) -> io::Result<Option<String>> {
+    let head = read_head(file, 0)?;
+    if head.get(0x202..0x206) != Some(b"HdrS") {
+        return Ok(None);
+    }
+    // Linux, Documentation/arch/x86/boot.rst: less 0x200; 0 is none.
+    let Some(at) = le16(&head, 0x20e).filter(|at| *at > 0) else { return Ok(None) };
+    let text = read_head(file, u64::from(at) + 0x200)?;
+    let word = text.iter().take(128).position(|byte| matches!(byte, b' ' | 0));
+    Ok(word.and_then(|end| std::str::from_utf8(&text[..end]).ok()).map(str::to_owned))
+}
+
 fn compression(head: &[u8], path: &Path) -> Result<Option<Compression>> {
     const KNOWN: [(&[u8], Compression); 6] = [
         (b"\x1f\x8b", Compression::Gzip),

@@ -6,7 +6,9 @@
 //! source, and finds it again by the source's inode without reading it.
 
 mod cache;
+mod erofs;
 mod format;
+mod initramfs;
 mod notes;
 mod unpack;
 
@@ -15,6 +17,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use cache::{Cache, Entry, Stamp};
+pub use erofs::mounts_erofs;
 use format::{Format, Shape};
 
 /// The largest unpacked kernel that is accepted, in bytes: libxenguest's own limit.

@@ -278,3 +278,17 @@ proptest::proptest! {
         let _ = room.prepare(&room.file(&elf));
     }
 }
+
+#[test]
+fn a_bzimage_says_its_release() {
+    let room = Room::new();
+    let mut image = bzimage(b"payload");
+    let at = image.len() as u16 - 200;
+    image[0x20e..0x210].copy_from_slice(&(at - 0x200).to_le_bytes());
+    image[usize::from(at)..][..14].copy_from_slice(b"6.1.0-9 (x@y)\0");
+    let release = |bytes: &[u8]| format::release(&File::open(room.file(bytes)).unwrap()).unwrap();
+    assert_eq!(release(&image).as_deref(), Some("6.1.0-9"));
+    assert_eq!(release(b"\x7fELF"), None);
+    image[0x20e..0x210].fill(0);
+    assert_eq!(release(&image), None);
+}

@@ -55,8 +55,8 @@ fn names(packages: &[Package]) -> Vec<&'static str> {
 }
 
 /// Writes a sources.list with the host's own Debian sources of `suite`, so that
-/// its mirror serves us too. Without any (another release, another system),
-/// nothing is written and mmdebstrap's defaults apply.
+/// its mirror serves us too: a mirror of another release has this one beside it. Without
+/// any (another system), nothing is written and mmdebstrap's defaults apply.
 pub fn write_sources(suite: &str, path: &Path) -> Result<bool> {
     let format = "$(ORIGIN) $(CODENAME) $(REPO_URI) $(RELEASE) $(COMPONENT)";
     let targets = tool::output(tool::command("apt-get").args([
@@ -65,20 +65,31 @@ pub fn write_sources(suite: &str, path: &Path) -> Result<bool> {
         format,
         "Created-By: Packages",
     ]))?;
-    let mut lines = Vec::new();
-    for target in String::from_utf8_lossy(&targets).lines() {
+    let lines = sources(suite, &String::from_utf8_lossy(&targets));
+    if !lines.is_empty() {
+        std::fs::write(path, lines.concat())?;
+    }
+    Ok(!lines.is_empty())
+}
+
+/// The lines, out of the host's sources: origin, code name, address, release, component.
+fn sources(suite: &str, targets: &str) -> Vec<String> {
+    let line = |uri, release, component| {
+        format!("deb [signed-by={KEYRING}] {uri} {release} {component}\n")
+    };
+    let (mut lines, mut others) = (Vec::new(), Vec::new());
+    for target in targets.lines() {
         let words: Vec<&str> = target.split(' ').collect();
         if let ["Debian", codename, uri, release, component] = words[..] {
             if codename.starts_with(suite) {
-                lines.push(format!("deb [signed-by={KEYRING}] {uri} {release} {component}\n"));
+                lines.push(line(uri, release, component));
+            } else if codename == release && !codename.contains('-') && component == "main" {
+                others = vec![line(uri, suite, component)];
             }
         }
     }
     let has_suite = lines.iter().any(|line| line.contains(&format!(" {suite} ")));
-    if has_suite {
-        std::fs::write(path, lines.concat())?;
-    }
-    Ok(has_suite)
+    if has_suite { lines } else { others }
 }
 
 const KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
@@ -94,4 +105,23 @@ pub fn proxies() -> Result<Vec<String>> {
         "Acquire::https::Proxy",
     ]))?;
     Ok(String::from_utf8_lossy(&settings).lines().map(str::to_owned).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_hosts_mirror_serves_other_releases_too() {
+        let targets = "Debian bookworm http://mirror/debian/ bookworm main\n\
+                       Debian bookworm-updates http://mirror/debian/ bookworm-updates main\n\
+                       Debian bookworm-security http://mirror/security/ bookworm-security main\n\
+                       Other nodistro http://other/ nodistro main\n";
+        let own = sources("bookworm", targets);
+        assert_eq!(own.len(), 3);
+        assert!(own[2].ends_with("] http://mirror/security/ bookworm-security main\n"));
+        let [line] = &sources("trixie", targets)[..] else { panic!() };
+        assert!(line.ends_with("] http://mirror/debian/ trixie main\n"), "{line}");
+        assert!(sources("trixie", "Ubuntu noble http://u/ noble main\n").is_empty());
+    }
 }

@@ -32,7 +32,8 @@ const KINDS: &[(&str, &str)] = &[
     ("owner of a lease", "grep -oE '\"(id|owner)\": *\"[^\"]*\"' /run/vxn/network/leases.json"),
     (
         "process",
-        "ps -C vxn,vxn-oci-runtime,vxn-hotplug,xl,skopeo,sqfstar,mksquashfs,conmon,xen-qemu-system -o pid=,args=",
+        "ps -C vxn,vxn-oci-runtime,vxn-hotplug,xl,skopeo,sqfstar,mksquashfs,mkfs.erofs,conmon,\
+         xen-qemu-system -o pid=,args=",
     ),
 ];
 

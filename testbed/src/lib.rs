@@ -21,6 +21,7 @@ pub mod command;
 pub mod dom0;
 pub mod dom0_image;
 mod emulator;
+pub mod erofs;
 pub mod host_state;
 pub mod images;
 pub mod initramfs;

@@ -7,13 +7,14 @@ use anyhow::{Context, Result};
 
 use crate::{apt, tool};
 
-/// Debian's release of every root that is made here, and with it Xen's version.
+/// Debian's release of every root that says nothing else, and with it Xen's version.
 pub const SUITE: &str = "bookworm";
 
 /// A root to be made. Its arguments are its recipe: nothing of this machine is
 /// in them.
 #[derive(Debug, Clone)]
 pub struct Mmdebstrap {
+    suite: &'static str,
     args: Vec<String>,
 }
 
@@ -21,7 +22,12 @@ impl Mmdebstrap {
     /// A root of one of mmdebstrap's variants.
     pub fn new(variant: &str) -> Self {
         let variant = format!("--variant={variant}");
-        Self { args: vec![variant, "--architectures=amd64".to_owned()] }
+        Self { suite: SUITE, args: vec![variant, "--architectures=amd64".to_owned()] }
+    }
+
+    /// Takes another release. It has to be in what is cached with the recipe, too.
+    pub fn suite(self, suite: &'static str) -> Self {
+        Self { suite, ..self }
     }
 
     /// Adds packages.
@@ -51,9 +57,9 @@ impl Mmdebstrap {
         let mut mmdebstrap = tool::root_command("mmdebstrap");
         mmdebstrap.args(["--quiet", "--mode=root"]).args(&self.args).current_dir(dir);
         mmdebstrap.args(apt::proxies()?.iter().map(|conf| format!("--aptopt={conf}")));
-        mmdebstrap.arg(SUITE).arg(target);
+        mmdebstrap.arg(self.suite).arg(target);
         let sources = dir.join("sources.list");
-        if apt::write_sources(SUITE, &sources)? {
+        if apt::write_sources(self.suite, &sources)? {
             mmdebstrap.arg(&sources);
         }
         tool::run(&mut mmdebstrap)?;

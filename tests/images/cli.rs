@@ -1,7 +1,7 @@
 //! The program itself, with a store of its own.
 #![allow(dead_code, reason = "each suite uses its part")]
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -14,17 +14,23 @@ use serde_json::Value;
 pub struct Vxn {
     dir: PathBuf,
     trusted: Option<PathBuf>,
+    path: Option<OsString>,
 }
 
 impl Vxn {
     pub fn new(dir: &Path) -> Vxn {
         fs::write(dir.join("vxn.toml"), "").unwrap();
-        Vxn { dir: dir.to_owned(), trusted: None }
+        Vxn { dir: dir.to_owned(), trusted: None, path: None }
     }
 
     /// The same, which trusts a certificate.
     pub fn trusting(&self, certificate: &Path) -> Vxn {
         Vxn { trusted: Some(certificate.to_owned()), ..self.clone() }
+    }
+
+    /// The same, which looks for programs there.
+    pub fn with_path(&self, path: &OsStr) -> Vxn {
+        Vxn { path: Some(path.to_owned()), ..self.clone() }
     }
 
     /// Settings, in the words of the file.
@@ -44,6 +50,9 @@ impl Vxn {
         command.env("REGISTRY_AUTH_FILE", self.dir.join("auth.json")).env("HOME", &self.dir);
         if let Some(certificate) = &self.trusted {
             command.env("SSL_CERT_FILE", certificate).env("CURL_CA_BUNDLE", certificate);
+        }
+        if let Some(path) = &self.path {
+            command.env("PATH", path);
         }
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         command

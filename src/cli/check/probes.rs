@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use nix::unistd::{AccessFlags, Uid, access};
 
 use super::Finding;
+use crate::cli::root_disk;
 use crate::config::Settings;
 use crate::kernel;
 use crate::libxl::{Ctx, HostInfo};
@@ -55,6 +56,7 @@ pub(super) fn all(settings: &Settings) -> Vec<Finding> {
         "make it with `cargo xtask initramfs` and install it there",
     ));
     findings.push(guest_kernel(settings));
+    findings.push(root_disks(settings));
     findings.push(directory("state", &settings.root.value));
     findings.push(directory("run", &settings.run.value));
     findings
@@ -211,6 +213,19 @@ fn guest_kernel(settings: &Settings) -> Finding {
             Finding::ok(NAME, format!("{}, boots as {kinds}", settings.kernel.value.display()))
         }
         Err(e) => Finding::missing(NAME, e.to_string(), HINT),
+    }
+}
+
+/// What the next image's root disk will be.
+fn root_disks(settings: &Settings) -> Finding {
+    const NAME: &str = "root disks";
+    match root_disk::outlook(settings) {
+        Ok(kind) => Finding::ok(NAME, kind),
+        Err(e) => Finding::missing(
+            NAME,
+            e.root_cause().to_string(),
+            "root_disk = \"auto\" in /etc/vxn/vxn.toml takes what there is",
+        ),
     }
 }
 

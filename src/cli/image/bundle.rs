@@ -12,6 +12,7 @@ use super::pull::{PullFlags, obtain};
 use crate::config::Settings;
 use crate::container::bundle;
 use crate::container::process::{self, ProcessRequest};
+use crate::image::Formats;
 
 /// `vxn bundle`.
 #[derive(Debug, Args)]
@@ -33,7 +34,8 @@ pub struct BundleArgs {
 
 /// Runs `vxn bundle`.
 pub fn run(args: BundleArgs, settings: &Settings) -> Result<ExitCode> {
-    let image = obtain(&args.image, &args.pull, settings)?;
+    // What is unpacked with `unsquashfs` has to be SquashFS.
+    let image = obtain(&args.image, &args.pull, Formats::SquashFs, settings)?;
     let command = args.command.into_iter().map(OsString::into_vec).collect();
     let request = ProcessRequest { command, ..ProcessRequest::default() };
     let process = process::merge(request, image.config.config().as_ref(), "vxn")?;

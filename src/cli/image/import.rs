@@ -48,7 +48,7 @@ pub fn run(args: ImportArgs, settings: &Settings) -> Result<ExitCode> {
     let mut config = Map::new();
     change_config(&mut config, &args.change)?;
     let comment = args.message.unwrap_or_else(|| format!("Imported from {source}"));
-    let mut options = locally(settings);
+    let mut options = locally(settings)?;
     options.platform = args.platform.unwrap_or(options.platform);
     let store = store(settings)?;
     let mut input = load::open(Some(&args.file))?;

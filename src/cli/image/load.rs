@@ -30,7 +30,7 @@ pub struct LoadArgs {
 /// Runs `vxn load`.
 pub fn run(args: &LoadArgs, settings: &Settings) -> Result<ExitCode> {
     let store = store(settings)?;
-    let mut options = locally(settings);
+    let mut options = locally(settings)?;
     options.platform = args.platform.clone().unwrap_or(options.platform);
     let mut input = open(args.input.as_deref())?;
     let mut show = if args.quiet { Show::nothing() } else { Show::on_stderr() };

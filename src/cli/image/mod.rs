@@ -1,7 +1,7 @@
 //! Images: one file per verb. `vxn pull` and `vxn image pull` are the same.
 
 mod bundle;
-mod filter;
+pub mod filter;
 mod history;
 mod import;
 pub mod inspect;
@@ -9,13 +9,12 @@ mod list;
 mod load;
 mod login;
 mod progress;
-mod prune;
+pub mod prune;
 mod pull;
 mod push;
-mod remove;
+pub mod remove;
 mod save;
 mod search;
-mod system;
 mod tag;
 
 use std::path::PathBuf;
@@ -25,6 +24,7 @@ use anyhow::{Context, Result, bail};
 use clap::{Args, Subcommand};
 use serde_json::{Map, Value};
 
+use super::root_disk::{Guest, formats};
 use crate::config::Settings;
 use crate::container::images::in_use;
 use crate::image::store::{Found, InUse, Store};
@@ -49,9 +49,6 @@ pub enum Verb {
     /// Manage images.
     #[command(subcommand)]
     Image(ImageVerb),
-    /// Look after what vxn keeps on disk.
-    #[command(subcommand)]
-    System(system::SystemVerb),
     /// Write an OCI runtime bundle: the image's root file system and a config.json.
     Bundle(bundle::BundleArgs),
 }
@@ -107,7 +104,6 @@ pub fn run(verb: Verb, settings: &Settings) -> Result<ExitCode> {
         Verb::Image(ImageVerb::Prune(args)) => prune::run(&args, settings),
         Verb::Login(args) => login::login(&args, settings),
         Verb::Logout(args) => login::logout(&args, settings),
-        Verb::System(verb) => system::run(verb, settings),
         Verb::Bundle(args) => bundle::run(args, settings),
     }
 }
@@ -175,7 +171,7 @@ pub fn change_config(config: &mut Map<String, Value>, instructions: &[String]) -
 }
 
 /// The images that containers are made of.
-fn used(settings: &Settings) -> Result<InUse> {
+pub fn used(settings: &Settings) -> Result<InUse> {
     Ok(in_use(&settings.root.value)?)
 }
 
@@ -185,6 +181,10 @@ pub fn limits(settings: &Settings) -> merge::Limits {
 }
 
 /// How images are made of what is here: no registry is asked.
-pub fn locally(settings: &Settings) -> PullOptions {
-    PullOptions { limits: limits(settings), ..PullOptions::default() }
+///
+/// # Errors
+/// The settings want root disks that cannot be.
+pub fn locally(settings: &Settings) -> Result<PullOptions> {
+    let formats = formats(Guest::of(settings), settings)?;
+    Ok(PullOptions { limits: limits(settings), formats, ..PullOptions::default() })
 }

@@ -1,19 +1,18 @@
 //! `vxn image prune`.
 
-use std::io::{self, BufRead, IsTerminal, Write};
 use std::process::ExitCode;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 use clap::Args;
 
 use super::filter::{Filter, created, has_label};
 use super::{remove, store, used};
-use crate::cli::failure::Hint;
+use crate::cli::confirm::sure;
 use crate::cli::format::bytes;
 use crate::config::Settings;
 use crate::image::store::Freed;
 
-/// `vxn image prune`, `vxn system prune`.
+/// `vxn image prune`.
 #[derive(Debug, Args)]
 pub struct PruneArgs {
     /// All images that no container is made of, not only those without a name.
@@ -31,7 +30,7 @@ pub struct PruneArgs {
 pub fn run(args: &PruneArgs, settings: &Settings) -> Result<ExitCode> {
     let which = if args.all { "container" } else { "name" };
     let what = format!("all images without a {which}, and what broken pulls left");
-    if !args.force && !sure(&format!("WARNING! This will remove {what}."))? {
+    if !args.force && !sure(&format!("This will remove {what}."))? {
         return Ok(ExitCode::SUCCESS);
     }
     let freed = prune(args.all, &args.filter, settings)?;
@@ -41,7 +40,7 @@ pub fn run(args: &PruneArgs, settings: &Settings) -> Result<ExitCode> {
 }
 
 /// Removes what nothing needs.
-fn prune(all: bool, filters: &[Filter], settings: &Settings) -> Result<Freed> {
+pub fn prune(all: bool, filters: &[Filter], settings: &Settings) -> Result<Freed> {
     for filter in filters {
         if !matches!(filter, Filter::Label(..) | Filter::Until(_)) {
             bail!("images are pruned by label or until only");
@@ -56,18 +55,4 @@ fn prune(all: bool, filters: &[Filter], settings: &Settings) -> Result<Freed> {
         })
     };
     Ok(store(settings)?.prune(all, &in_use, &wanted)?)
-}
-
-/// Asks, as docker does.
-fn sure(warning: &str) -> Result<bool> {
-    if !io::stdin().is_terminal() {
-        return Err(anyhow::anyhow!("nobody is there to confirm"))
-            .context(Hint("use --force".to_owned()));
-    }
-    println!("{warning}");
-    print!("Are you sure you want to continue? [y/N] ");
-    io::stdout().flush()?;
-    let mut answer = String::new();
-    io::stdin().lock().read_line(&mut answer)?;
-    Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
 }

@@ -7,9 +7,10 @@ use clap::{Args, ValueEnum};
 
 use super::{RegistryFlags, Show, limits, reference, store};
 use crate::cli::failure::Hint;
+use crate::cli::root_disk::{Guest, formats};
 use crate::config::Settings;
 use crate::image::store::Store;
-use crate::image::{Error, Image, Platform, PullOptions};
+use crate::image::{Error, Formats, Image, Platform, PullOptions};
 
 /// `vxn pull`.
 #[derive(Debug, Args)]
@@ -36,7 +37,8 @@ pub struct PullArgs {
 /// Runs `vxn pull`.
 pub fn run(args: &PullArgs, settings: &Settings) -> Result<ExitCode> {
     let store = store(settings)?;
-    let options = options(&args.registry, args.platform.as_ref(), settings);
+    let formats = formats(Guest::of(settings), settings)?;
+    let options = options(&args.registry, args.platform.as_ref(), formats, settings);
     for text in &args.images {
         let mut show = match (args.quiet, args.json) {
             (true, _) => Show::nothing(),
@@ -56,12 +58,18 @@ pub fn run(args: &PullArgs, settings: &Settings) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn options(flags: &RegistryFlags, platform: Option<&Platform>, settings: &Settings) -> PullOptions {
+fn options(
+    flags: &RegistryFlags,
+    platform: Option<&Platform>,
+    formats: Formats,
+    settings: &Settings,
+) -> PullOptions {
     PullOptions {
         tls_verify: flags.tls_verify,
         authfile: flags.authfile.clone(),
         platform: platform.cloned().unwrap_or_else(Platform::host),
         limits: limits(settings),
+        formats,
     }
 }
 
@@ -92,10 +100,15 @@ pub struct PullFlags {
     registry: RegistryFlags,
 }
 
-/// The image that a user means, with its root disk, fetched if need be.
-pub fn obtain(text: &str, flags: &PullFlags, settings: &Settings) -> Result<Image> {
+/// The image that a user means, with a root disk of one of `formats`, fetched if need be.
+pub fn obtain(
+    text: &str,
+    flags: &PullFlags,
+    formats: Formats,
+    settings: &Settings,
+) -> Result<Image> {
     let store = store(settings)?;
-    let options = options(&flags.registry, flags.platform.as_ref(), settings);
+    let options = options(&flags.registry, flags.platform.as_ref(), formats, settings);
     if let Some(other) = flags.platform.as_ref().filter(|p| !runs_here(p)) {
         return Err(anyhow::anyhow!("--platform {other}: this host runs {}", Platform::host()))
             .context(Hint("a DomU has the host's processor: nothing is emulated".to_owned()));
@@ -106,7 +119,7 @@ pub fn obtain(text: &str, flags: &PullFlags, settings: &Settings) -> Result<Imag
         Policy::Always => store.pull(&reference(text, settings)?, &options, &mut progress),
         Policy::Never => here(&store, text, settings, &options, &mut progress),
         // Most often it is here, and nothing is to be done.
-        Policy::Missing => match known(&store, text, settings)? {
+        Policy::Missing => match known(&store, text, formats, settings)? {
             Some(image) => return Ok(image),
             None => match by_id(&store, text, settings) {
                 Some(found) => store.prepare(&found, &options, &mut progress),
@@ -125,9 +138,14 @@ fn runs_here(platform: &Platform) -> bool {
         || (host.architecture == "amd64" && platform.architecture == "386")
 }
 
-fn known(store: &Store, text: &str, settings: &Settings) -> Result<Option<Image>> {
+fn known(
+    store: &Store,
+    text: &str,
+    formats: Formats,
+    settings: &Settings,
+) -> Result<Option<Image>> {
     match reference(text, settings) {
-        Ok(reference) => Ok(store.find(&reference)?),
+        Ok(reference) => Ok(store.find(&reference, formats)?),
         // It may be an id.
         Err(_) => Ok(None),
     }

@@ -84,15 +84,23 @@ fn prune(networks: &Networks, force: bool) -> anyhow::Result<ExitCode> {
     if !force && !confirmed()? {
         return Ok(ExitCode::SUCCESS);
     }
+    remove_unused(networks)?.iter().for_each(|name| println!("{name}"));
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Removes all networks that no container is on, but for the default one. Returns their
+/// names.
+pub fn remove_unused(networks: &Networks) -> anyhow::Result<Vec<String>> {
+    let mut removed = Vec::new();
     for network in networks.list()?.iter().filter(|network| network.name != DEFAULT) {
         match networks.remove(&network.name) {
-            Ok(()) => println!("{}", network.name),
+            Ok(()) => removed.push(network.name.clone()),
             // Somebody is on it, or somebody else was quicker.
             Err(Error::InUse { .. } | Error::Unknown(_)) => {}
             Err(e) => return Err(e.into()),
         }
     }
-    Ok(ExitCode::SUCCESS)
+    Ok(removed)
 }
 
 fn confirmed() -> anyhow::Result<bool> {

@@ -1,7 +1,7 @@
 //! `vxn volume`: directories that outlive containers.
 
-mod filter;
-mod prune;
+pub mod filter;
+pub mod prune;
 mod show;
 
 use std::collections::BTreeMap;

@@ -1,12 +1,11 @@
 //! `vxn volume prune`.
 
-use std::io::{self, BufRead, IsTerminal, Write};
 use std::process::ExitCode;
 
-use anyhow::{Context, anyhow, bail};
+use anyhow::bail;
 use clap::Args;
 
-use super::super::failure::Hint;
+use super::super::confirm::sure;
 use super::super::format::bytes;
 use super::filter::Filter;
 use crate::config::Settings;
@@ -32,15 +31,32 @@ pub fn run(args: &PruneArgs, settings: &Settings) -> anyhow::Result<ExitCode> {
     if args.filter.iter().any(|f| !matches!(f, Filter::Label(..) | Filter::NoLabel(..))) {
         bail!("volumes are pruned by label only");
     }
-    if !args.force && !sure(args.all)? {
+    let which = if args.all { "all" } else { "anonymous" };
+    let warning = format!("This will remove {which} local volumes that no container uses.");
+    if !args.force && !sure(&warning)? {
         return Ok(ExitCode::SUCCESS);
     }
+    let (removed, freed) = remove_unused(args.all, &args.filter, settings)?;
+    if !removed.is_empty() {
+        println!("Deleted Volumes:\n{}\n", removed.join("\n"));
+    }
+    println!("Total reclaimed space: {}", bytes(freed));
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Removes the volumes without a name, or `all`, that no container uses. Returns their
+/// names and what they took, in bytes.
+pub fn remove_unused(
+    all: bool,
+    filters: &[Filter],
+    settings: &Settings,
+) -> anyhow::Result<(Vec<String>, u64)> {
     let root = &settings.root.value;
     let (volumes, users) = (Volumes::new(root), in_use(root)?);
     let (mut removed, mut freed) = (Vec::new(), 0);
     for volume in volumes.list()? {
-        let wanted = args.filter.iter().all(|filter| filter.holds(&volume, false));
-        if !wanted || users.contains_key(&volume.name) || !(args.all || volume.is_anonymous()) {
+        let wanted = filters.iter().all(|filter| filter.holds(&volume, false));
+        if !wanted || users.contains_key(&volume.name) || !(all || volume.is_anonymous()) {
             continue;
         }
         let size = volumes.size(&volume.name);
@@ -54,23 +70,5 @@ pub fn run(args: &PruneArgs, settings: &Settings) -> anyhow::Result<ExitCode> {
             Err(e) => return Err(e.into()),
         }
     }
-    if !removed.is_empty() {
-        println!("Deleted Volumes:\n{}\n", removed.join("\n"));
-    }
-    println!("Total reclaimed space: {}", bytes(freed));
-    Ok(ExitCode::SUCCESS)
-}
-
-/// Asks, as docker does.
-fn sure(all: bool) -> anyhow::Result<bool> {
-    if !io::stdin().is_terminal() {
-        return Err(anyhow!("nobody is there to confirm")).context(Hint("use --force".to_owned()));
-    }
-    let which = if all { "all" } else { "anonymous" };
-    println!("WARNING! This will remove {which} local volumes that no container uses.");
-    print!("Are you sure you want to continue? [y/N] ");
-    io::stdout().flush()?;
-    let mut answer = String::new();
-    io::stdin().lock().read_line(&mut answer)?;
-    Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
+    Ok((removed, freed))
 }

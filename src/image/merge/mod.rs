@@ -171,6 +171,12 @@ pub fn merge<L: Layers + ?Sized>(
     Plan::new(layers, limits, progress)?.write(layers, out, progress)
 }
 
+/// Writes an entry of the root directory itself: root's, 0755, of 1970. For tools that
+/// have another opinion; it comes before all others.
+pub fn write_root(out: &mut dyn Write) -> io::Result<()> {
+    Writer::new(out).directory(b"./", None)
+}
+
 /// What the first pass finds out.
 pub struct Plan {
     merger: Merger,

@@ -3,12 +3,12 @@
 use std::fmt;
 use std::fs;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::super::disk::{self, Record};
 use super::super::layout::Documents;
 use super::super::reference::{At, Source};
-use super::super::{Digest, Error, PullOptions, Reference, Result, fetch};
+use super::super::{Digest, DiskFormat, Error, PullOptions, Reference, Result, fetch};
 use super::stage::Stage;
 use super::{Progress, Store};
 
@@ -70,7 +70,7 @@ impl Store {
                 findings.push(Finding { what, remedy });
             }
             if let Some(documents) = self.documents(&digest)? {
-                findings.extend(self.check_disk(&documents, repair, progress)?);
+                findings.extend(self.check_disks(&documents, repair, progress)?);
             }
         }
         Ok(findings)
@@ -147,24 +147,37 @@ impl Store {
         Ok(Remedy::Failed(why))
     }
 
-    fn check_disk(
+    /// An image's root disks of all kinds that there are; it needs one.
+    fn check_disks(
         &self,
         documents: &Documents,
         repair: Option<&PullOptions>,
         progress: &mut dyn FnMut(Progress),
-    ) -> Result<Option<Finding>> {
-        let path = disk::path(&self.root, &documents.layers);
-        let Some(why) = wrong(&path)? else { return Ok(None) };
-        let what = format!("root disk of {}: {why}", self.title(&documents.digest)?);
-        let Some(options) = repair else { return Ok(Some(Finding { what, remedy: Remedy::None })) };
-        if path.exists() {
-            fs::remove_file(&path).map_err(Error::io(&path))?;
+    ) -> Result<Vec<Finding>> {
+        let title = self.title(&documents.digest)?;
+        let mut findings = Vec::new();
+        let path = |format| disk::path(&self.root, &documents.layers, format);
+        let known = |path: &PathBuf| path.exists() || Record::path(path).exists();
+        let formats: Vec<_> = DiskFormat::ALL.into_iter().filter(|f| known(&path(*f))).collect();
+        for &format in &formats {
+            let path = path(format);
+            let Some(why) = wrong(&path)? else { continue };
+            let mut finding =
+                Finding { what: format!("root disk of {title}: {why}"), remedy: Remedy::None };
+            if let Some(options) = repair {
+                remove(&path)?;
+                // Of the same kind: containers know it by its name.
+                let options = PullOptions { formats: format.into(), ..options.clone() };
+                finding.remedy = self.rebuild(documents, &options, progress);
+            }
+            findings.push(finding);
         }
-        let remedy = match self.rebuild(documents, options, progress) {
-            Ok(()) => Remedy::Rebuilt,
-            Err(e) => Remedy::Failed(e.to_string()),
-        };
-        Ok(Some(Finding { what, remedy }))
+        if formats.is_empty() {
+            let what = format!("root disk of {title}: it is missing");
+            let remedy = repair.map(|options| self.rebuild(documents, options, progress));
+            findings.push(Finding { what, remedy: remedy.unwrap_or(Remedy::None) });
+        }
+        Ok(findings)
     }
 
     fn rebuild(
@@ -172,12 +185,28 @@ impl Store {
         documents: &Documents,
         options: &PullOptions,
         progress: &mut dyn FnMut(Progress),
-    ) -> Result<()> {
-        let stage = Stage::new(self)?;
-        stage.hold(documents.blobs().chain([documents.digest]))?;
-        stage.disk(documents, &options.limits, progress)?;
-        stage.commit(documents, Vec::new()).map(drop)
+    ) -> Remedy {
+        let mut build = || {
+            let stage = Stage::new(self)?;
+            stage.hold(documents.blobs().chain([documents.digest]))?;
+            let format = stage.disk(documents, options, progress)?;
+            stage.commit(documents, format, Vec::new())
+        };
+        match build() {
+            Ok(_) => Remedy::Rebuilt,
+            Err(e) => Remedy::Failed(e.to_string()),
+        }
     }
+}
+
+/// Removes a disk and what is known of it.
+fn remove(disk: &Path) -> Result<()> {
+    for path in [disk, &Record::path(disk)] {
+        if path.exists() {
+            fs::remove_file(path).map_err(Error::io(path))?;
+        }
+    }
+    Ok(())
 }
 
 /// What is wrong with a root disk.

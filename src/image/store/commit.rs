@@ -131,7 +131,7 @@ pub fn put_image(
     let name = name.map(Reference::to_string);
     let (id, told) = (documents.config_digest, name.clone());
     let entry = Entry { name, digest, size: bytes.len() as u64, stamp: None, remote: None };
-    finish(stage, String::new(), documents, vec![entry], &options.limits, progress)?;
+    finish(stage, String::new(), documents, vec![entry], options, progress)?;
     stage.store().tell(verb, id, told.as_deref());
     Ok(digest)
 }

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::super::layout::{Documents, LayerRef};
 use super::super::reference::At;
-use super::super::{Digest, Error, Image, PullOptions, Reference, Result, disk};
+use super::super::{Digest, Error, Formats, Image, PullOptions, Reference, Result, disk};
 use super::stage::Stage;
 use super::sweep::size;
 use super::{Progress, Store, finish, image};
@@ -36,7 +36,7 @@ pub struct Summary {
     pub config: ImageConfiguration,
     /// Its layers, lowest first.
     pub layers: Vec<LayerRef>,
-    /// Bytes on disk, blobs and root disk; other images may share them.
+    /// Bytes on disk, blobs and root disks; other images may share them.
     pub size: u64,
 }
 
@@ -72,12 +72,12 @@ impl Store {
         }
         let files = documents.blobs().chain([*digest]).collect::<BTreeSet<_>>();
         let files = files.iter().map(|blob| self.blobs.blob(blob));
-        let disk = disk::path(&self.root, &documents.layers);
+        let disks = disk::paths(&self.root, &documents.layers);
         Ok(Summary {
             names,
             digest: *digest,
             repo_digests: repo_digests.into_iter().collect(),
-            size: files.chain([disk]).map(|file| size(&file)).sum(),
+            size: files.chain(disks).map(|file| size(&file)).sum(),
             id: documents.config_digest,
             config: documents.config,
             layers: documents.layers,
@@ -97,7 +97,7 @@ impl Store {
 
     /// The file that the image's root disk is, if it is there.
     pub fn disk_of(&self, summary: &Summary) -> Option<std::path::PathBuf> {
-        Some(disk::path(&self.root, &summary.layers)).filter(|path| path.exists())
+        disk::find(&self.root, &summary.layers, Formats::Any).map(|disk| disk.path)
     }
 
     /// The image that a user means: by name, where names without a registry
@@ -155,14 +155,13 @@ impl Store {
         let documents: Documents = self.blobs.image(&found.digest)?;
         let key = found.name.clone().unwrap_or_else(|| documents.config_digest.to_string());
         documents.check_platform(&options.platform, &key)?;
-        let path = disk::path(&self.root, &documents.layers);
-        if path.exists() {
-            return Ok(image(key, documents, path));
+        if let Some(disk) = disk::find(&self.root, &documents.layers, options.formats) {
+            return Ok(image(key, documents, disk));
         }
         let stage = Stage::new(self)?;
         if !stage.hold(documents.blobs().chain([found.digest]))? {
             return Err(Error::Incomplete { name: key });
         }
-        finish(&stage, key, documents, Vec::new(), &options.limits, progress)
+        finish(&stage, key, documents, Vec::new(), options, progress)
     }
 }

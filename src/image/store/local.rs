@@ -119,7 +119,7 @@ impl Store {
                 found.push(Found { digest, name: None });
             }
             let id = documents.config_digest;
-            finish(&stage, String::new(), documents, entries, &options.limits, progress)?;
+            finish(&stage, String::new(), documents, entries, options, progress)?;
             self.tell("load", id, found.last().and_then(|found| found.name.as_deref()));
         }
         Ok(found)

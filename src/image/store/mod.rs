@@ -20,9 +20,8 @@ use std::path::{Path, PathBuf};
 
 use super::blob_lock::BlobLocks;
 use super::layout::{Documents, Layout};
-use super::merge::Limits;
 use super::reference::{Reference, Source};
-use super::{Digest, DiskFormat, Error, Image, Platform, Progress, PullOptions, Result, RootDisk};
+use super::{Digest, Error, Formats, Image, Platform, Progress, PullOptions, Result, RootDisk};
 use super::{disk, fetch};
 use crate::state::{Lock, WorkDir};
 pub use check::{Finding, Remedy};
@@ -80,13 +79,14 @@ impl Store {
 
     /// The image, if it is here, ready to run, and made for this machine. Starts
     /// no program, reads no layer. A local layout or archive that has changed
-    /// since it was pulled counts as not here; one that is gone is an error.
-    pub fn find(&self, reference: &Reference) -> Result<Option<Image>> {
+    /// since it was pulled counts as not here; one that is gone is an error. So does
+    /// an image none of whose root disks is one of `formats`.
+    pub fn find(&self, reference: &Reference, formats: Formats) -> Result<Option<Image>> {
         let platform = Platform::host();
         let origin = Origin::of(reference, &platform)?;
         let Some(documents) = self.known(&origin, &platform)? else { return Ok(None) };
-        let path = disk::path(&self.root, &documents.layers);
-        Ok(path.exists().then(|| image(origin.key, documents, path)))
+        let disk = disk::find(&self.root, &documents.layers, formats);
+        Ok(disk.map(|disk| image(origin.key, documents, disk)))
     }
 
     /// The image, found here, or else built from blobs that are here, or else
@@ -99,20 +99,12 @@ impl Store {
     ) -> Result<Image> {
         let origin = Origin::of(reference, &options.platform)?;
         if let Some(documents) = self.known(&origin, &options.platform)? {
-            let path = disk::path(&self.root, &documents.layers);
-            if path.exists() {
-                return Ok(image(origin.key, documents, path));
+            if let Some(disk) = disk::find(&self.root, &documents.layers, options.formats) {
+                return Ok(image(origin.key, documents, disk));
             }
             let stage = Stage::new(self)?;
             if stage.hold(documents.blobs().chain([documents.digest]))? {
-                return finish(
-                    &stage,
-                    origin.key,
-                    documents,
-                    Vec::new(),
-                    &options.limits,
-                    progress,
-                );
+                return finish(&stage, origin.key, documents, Vec::new(), options, progress);
             }
         }
         self.pull(reference, options, progress)
@@ -144,7 +136,7 @@ impl Store {
         let Origin { key, stamp, .. } = origin;
         let size = stage.size(&digest)?;
         let entry = Entry { name: Some(key.clone()), digest, size, stamp, remote };
-        let image = finish(&stage, key, documents, vec![entry], &options.limits, progress)?;
+        let image = finish(&stage, key, documents, vec![entry], options, progress)?;
         self.tell("pull", &image.reference, Some(&image.reference));
         Ok(image)
     }
@@ -269,26 +261,25 @@ fn finish(
     key: String,
     documents: Documents,
     entries: Vec<Entry>,
-    limits: &Limits,
+    options: &PullOptions,
     progress: &mut dyn FnMut(Progress),
 ) -> Result<Image> {
-    if let Err(e) = stage.disk(&documents, limits, progress) {
-        if let Error::Damaged { digest, .. } = &e {
+    let format = stage.disk(&documents, options, progress).inspect_err(|e| {
+        if let Error::Damaged { digest, .. } = e {
             stage.forget(digest);
         }
-        return Err(e);
-    }
-    let path = stage.commit(&documents, entries)?;
+    })?;
+    let disk = stage.commit(&documents, format, entries)?;
     progress(Progress::Done);
-    Ok(image(key, documents, path))
+    Ok(image(key, documents, disk))
 }
 
-fn image(reference: String, documents: Documents, path: PathBuf) -> Image {
+fn image(reference: String, documents: Documents, root_disk: RootDisk) -> Image {
     Image {
         reference,
         digest: documents.digest,
         config_digest: documents.config_digest,
         config: documents.config,
-        root_disk: RootDisk { path, format: DiskFormat::SquashFs },
+        root_disk,
     }
 }

@@ -8,11 +8,12 @@
 
 use std::fs;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use super::super::layout::{Documents, Layout};
-use super::super::merge::Limits;
-use super::super::{Digest, Error, LayerState, Progress, Result, disk};
+use super::super::{
+    Digest, DiskFormat, Error, LayerState, Progress, PullOptions, Result, RootDisk, disk,
+};
 use super::Store;
 use super::index::Entry;
 use crate::state::WorkDir;
@@ -70,34 +71,37 @@ impl<'a> Stage<'a> {
         keep(&self.store.blobs, &self.layout)
     }
 
-    /// Makes the image's root disk, or holds the one that is there.
+    /// Makes the image's root disk, or holds one that is there and will do. Returns
+    /// what it is.
     pub fn disk(
         &self,
         documents: &Documents,
-        limits: &Limits,
+        options: &PullOptions,
         progress: &mut dyn FnMut(Progress),
-    ) -> Result<PathBuf> {
-        let held = self.held(documents);
-        let disk = disk::Target { root: &self.store.root, held: &held };
-        disk.make(&self.layout, &documents.layers, limits, progress)
+    ) -> Result<DiskFormat> {
+        let PullOptions { formats, limits, .. } = options;
+        self.target().make(&self.layout, &documents.layers, *formats, limits, progress)
     }
 
     /// Gives the store the whole image with its disk, all at once, under the
     /// names in `entries`.
-    pub fn commit(&self, documents: &Documents, entries: Vec<Entry>) -> Result<PathBuf> {
+    pub fn commit(
+        &self,
+        documents: &Documents,
+        format: DiskFormat,
+        entries: Vec<Entry>,
+    ) -> Result<RootDisk> {
         let mut locked = self.store.locked()?;
         keep(&self.store.blobs, &self.layout)?;
-        let path = disk::path(&self.store.root, &documents.layers);
-        link(&self.held(documents), &path).map_err(Error::io(&path))?;
+        let path = disk::path(&self.store.root, &documents.layers, format);
+        link(&self.target().held(&path), &path).map_err(Error::io(&path))?;
         entries.into_iter().for_each(|entry| locked.index.add(entry));
         locked.save()?;
-        Ok(path)
+        Ok(RootDisk { path, format })
     }
 
-    /// The stage's own name of an image's root disk.
-    fn held(&self, documents: &Documents) -> PathBuf {
-        let path = disk::path(&self.store.root, &documents.layers);
-        self.dir().join(path.file_name().unwrap_or_default())
+    fn target(&self) -> disk::Target<'_> {
+        disk::Target { root: &self.store.root, held: self.dir() }
     }
 
     /// What there is of a layer.

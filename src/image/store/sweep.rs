@@ -167,8 +167,9 @@ impl Store {
             needed.insert(self.blobs.blob(digest));
             if let Ok(documents) = self.blobs.image(digest) {
                 needed.extend(documents.blobs().map(|blob| self.blobs.blob(&blob)));
-                let disk = disk::path(&self.root, &documents.layers);
-                needed.extend([disk::Record::path(&disk), disk]);
+                for disk in disk::paths(&self.root, &documents.layers) {
+                    needed.extend([disk::Record::path(&disk), disk]);
+                }
             }
         }
         needed
