@@ -80,6 +80,7 @@ pub fn definition(mut args: SpecArgs, settings: &Settings) -> anyhow::Result<Def
         remove: args.rm,
         layer: layer(&args),
         read_only: args.read_only,
+        write_back: None,
         tmpfs: args.tmpfs,
         mounts,
         devices: devices(disks)?,

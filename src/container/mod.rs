@@ -16,6 +16,7 @@ pub mod cpu;
 pub mod definition;
 mod desk;
 pub mod devices;
+pub mod failure_log;
 pub mod files;
 pub mod front;
 pub mod health;
@@ -48,5 +49,6 @@ pub mod talk;
 pub mod terminal;
 pub mod usage;
 pub mod volumes;
+pub mod write_back;
 
 pub use id::{ContainerId, Name};

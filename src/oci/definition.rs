@@ -8,14 +8,17 @@ use oci_spec::runtime::{LinuxNamespaceType, Spec};
 use vxn_proto::FileSystem;
 
 use super::bundle::Bundle;
+use super::error::at;
 use super::{Error, Result, mounts, process, refuse, resources};
 use crate::config::Settings;
 use crate::container::cpu::Cpus;
 use crate::container::definition::{Definition, ImageUse, Layer, Stop};
+use crate::container::failure_log::FailureLog;
 use crate::container::log::LogOptions;
 use crate::container::network::NetworkSpec;
 use crate::container::plan::RootDisk;
 use crate::container::restart::RestartPolicy;
+use crate::container::write_back::WriteBack;
 use crate::container::{ContainerId, layer};
 use crate::image::Digest;
 
@@ -66,6 +69,7 @@ pub fn definition(bundle: &Bundle, id: ContainerId, settings: &Settings) -> Resu
         remove: true,
         layer: writable(bundle),
         read_only: read_only(bundle),
+        write_back: None,
         tmpfs: mounted.tmpfs,
         mounts: mounted.shared,
         devices: Vec::new(),
@@ -74,6 +78,28 @@ pub fn definition(bundle: &Bundle, id: ContainerId, settings: &Settings) -> Resu
         restart: RestartPolicy::No,
         log: LogOptions::None,
     })
+}
+
+/// podman's word that a container goes with its process, and all that it has written.
+const AUTO_REMOVE: &str = "io.podman.annotations.autoremove";
+
+/// Where the writes of the container go back to: the bundle's root, unless there are none,
+/// or nobody will ever look.
+///
+/// # Errors
+/// The bundle's root is gone.
+pub fn write_back(
+    bundle: &Bundle,
+    definition: &Definition,
+    failures: Option<FailureLog>,
+) -> Result<Option<WriteBack>> {
+    let annotations = bundle.spec.annotations().as_ref();
+    let fleeting = annotations.and_then(|all| all.get(AUTO_REMOVE)).is_some_and(|v| v == "TRUE");
+    if fleeting || definition.read_only {
+        return Ok(None);
+    }
+    let back = WriteBack::to(&bundle.rootfs, &definition.privileges, failures);
+    back.map(Some).map_err(at(&bundle.rootfs))
 }
 
 /// The network is what the caller has prepared, if anything; names are in files that it

@@ -5,6 +5,7 @@ mod faults;
 mod network;
 mod podman;
 mod verbs;
+mod writes;
 
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;

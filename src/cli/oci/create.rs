@@ -114,6 +114,7 @@ fn hold(args: &CreateArgs, runtime: &Runtime<'_>) -> Result<(Held, Claim)> {
     rootfs::make(&bundle.rootfs, &made)?;
     let home = Containers::new(&root).home(&definition.id);
     definition.root_disk.path = home.join(DISK);
+    definition.write_back = definition::write_back(&bundle, &definition, runtime.log.cloned())?;
 
     let held = start_monitor(definition.clone(), root, streams(terminal)?, runtime)?;
     fs::rename(&made, &definition.root_disk.path)

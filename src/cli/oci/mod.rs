@@ -18,6 +18,7 @@ use clap::{Args, Parser, Subcommand};
 use super::engine::need_root;
 use super::failure::Failure;
 use crate::config::Settings;
+use crate::container::failure_log::FailureLog;
 use crate::oci::state::{Record, States};
 
 /// The name under which this binary is an OCI runtime.
@@ -119,6 +120,7 @@ struct Runtime<'a> {
     settings: &'a Settings,
     states: States,
     systemd: bool,
+    log: Option<&'a FailureLog>,
 }
 
 impl Runtime<'_> {
@@ -155,24 +157,25 @@ pub fn main(args: Vec<OsString>) -> ExitCode {
             super::clear_up(&settings);
             run(args, &settings)
         }
-        Err(e) => log::Log::of(&args).fail(&Failure::from(anyhow::Error::from(e))),
+        Err(e) => log::fail(log::of(&args).as_ref(), &Failure::from(anyhow::Error::from(e))),
     }
 }
 
 /// Does what is asked for. A failure is told on stderr and in the log.
 pub fn run(args: OciArgs, settings: &Settings) -> ExitCode {
-    let log = log::Log::of(&args);
-    dispatch(args, settings).unwrap_or_else(|e| log.fail(&Failure::from(e)))
+    let log = log::of(&args);
+    let done = dispatch(args, log.as_ref(), settings);
+    done.unwrap_or_else(|e| log::fail(log.as_ref(), &Failure::from(e)))
 }
 
-fn dispatch(args: OciArgs, settings: &Settings) -> Result<ExitCode> {
+fn dispatch(args: OciArgs, log: Option<&FailureLog>, settings: &Settings) -> Result<ExitCode> {
     let Some(verb) = args.verb.filter(|_| !args.version) else { return info::version() };
     if !matches!(verb, Verb::Spec(_) | Verb::Features | Verb::Attend(_)) {
         need_root("oci")?;
     }
     let root = args.root.unwrap_or_else(|| settings.run.value.join("oci"));
     let states = States::new(&root);
-    let runtime = Runtime { settings, states, systemd: args.systemd_cgroup };
+    let runtime = Runtime { settings, states, systemd: args.systemd_cgroup, log };
     match verb {
         Verb::Create(args) => create::create(&args, &runtime),
         Verb::Run(args) => create::run(&args, &runtime),
