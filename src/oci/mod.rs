@@ -3,15 +3,18 @@
 //!
 //! [`bundle`] reads what a caller has prepared, [`refuse`] says no to what a DomU cannot
 //! be, [`definition`] translates the rest, with [`mounts`], [`process`] and [`resources`];
-//! [`rootfs`] makes the root disk. [`state`] remembers, below the runtime's `--root`, which
+//! [`rootfs`] makes the root disk, unless [`disks`] has one of a root that [`overlay`] finds to
+//! be the same. [`state`] remembers, below the runtime's `--root`, which
 //! container of the engine is which of the caller's.
 
 pub mod bundle;
 pub mod cgroup;
 pub mod console;
 pub mod definition;
+pub mod disks;
 mod error;
 pub mod mounts;
+mod overlay;
 pub mod process;
 pub mod program;
 pub mod refuse;

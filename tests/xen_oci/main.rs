@@ -1,6 +1,7 @@
 //! The OCI runtime on real Xen: by hand as runc's callers use it, and under Debian's own
 //! podman, unpatched.
 
+mod disks;
 mod faults;
 mod network;
 mod podman;

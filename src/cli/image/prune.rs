@@ -12,6 +12,7 @@ use crate::cli::failure::Hint;
 use crate::cli::format::bytes;
 use crate::config::Settings;
 use crate::image::store::Freed;
+use crate::oci::{self, disks};
 
 /// `vxn image prune`, `vxn system prune`.
 #[derive(Debug, Args)]
@@ -29,14 +30,35 @@ pub struct PruneArgs {
 
 /// Runs `vxn image prune`.
 pub fn run(args: &PruneArgs, settings: &Settings) -> Result<ExitCode> {
+    ask_and_prune(args, "", settings, || Ok(0))
+}
+
+/// Runs `vxn system prune`.
+pub fn system(args: &PruneArgs, settings: &Settings) -> Result<ExitCode> {
+    // They are no images, and no filter of images picks them.
+    if !args.filter.is_empty() {
+        return run(args, settings);
+    }
+    let disks = || Ok(disks::prune(&oci::store(&settings.root.value))?);
+    ask_and_prune(args, ", and root disks that OCI containers can share", settings, disks)
+}
+
+/// Removes images, and what `more` frees besides.
+fn ask_and_prune(
+    args: &PruneArgs,
+    others: &str,
+    settings: &Settings,
+    more: impl FnOnce() -> Result<u64>,
+) -> Result<ExitCode> {
     let which = if args.all { "container" } else { "name" };
-    let what = format!("all images without a {which}, and what broken pulls left");
+    let what = format!("all images without a {which}, and what broken pulls left{others}");
     if !args.force && !sure(&format!("WARNING! This will remove {what}."))? {
         return Ok(ExitCode::SUCCESS);
     }
     let freed = prune(args.all, &args.filter, settings)?;
+    let more = more()?;
     remove::print(&freed);
-    println!("Total reclaimed space: {}", bytes(freed.bytes));
+    println!("Total reclaimed space: {}", bytes(freed.bytes + more));
     Ok(ExitCode::SUCCESS)
 }
 

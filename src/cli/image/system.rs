@@ -45,7 +45,7 @@ pub struct CheckArgs {
 pub fn run(verb: SystemVerb, settings: &Settings) -> Result<ExitCode> {
     match verb {
         SystemVerb::Df(args) => df(&args, settings),
-        SystemVerb::Prune(args) => prune::run(&args, settings),
+        SystemVerb::Prune(args) => prune::system(&args, settings),
         SystemVerb::Check(args) => check(&args, settings),
     }
 }

@@ -23,7 +23,7 @@ use crate::container::store::Containers;
 use crate::network::Namespace;
 use crate::oci::bundle::Bundle;
 use crate::oci::state::{Claim, Record};
-use crate::oci::{self, cgroup, console, definition, program, rootfs};
+use crate::oci::{self, cgroup, console, definition, disks, program};
 use crate::state::{WorkDir, write_atomic};
 
 /// The root disk, in the container's own directory.
@@ -111,7 +111,7 @@ fn hold(args: &CreateArgs, runtime: &Runtime<'_>) -> Result<(Held, Claim)> {
     let tmp = root.join("tmp");
     let work = WorkDir::new(&tmp).with_context(|| format!("cannot write to {}", tmp.display()))?;
     let made = work.path().join(DISK);
-    rootfs::make(&bundle.rootfs, &made)?;
+    disks::obtain(&root, &bundle.rootfs, &made)?;
     let home = Containers::new(&root).home(&definition.id);
     definition.root_disk.path = home.join(DISK);
     definition.write_back = definition::write_back(&bundle, &definition, runtime.log.cloned())?;
