@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use jiff::Timestamp;
-use oci_spec::runtime::{LinuxNamespaceType, Spec};
+use oci_spec::runtime::{Linux, LinuxNamespaceType, Spec};
 use vxn_proto::FileSystem;
 
 use super::bundle::Bundle;
@@ -35,11 +35,7 @@ pub fn definition(bundle: &Bundle, id: ContainerId, settings: &Settings) -> Resu
     let cpu = resources::cpu(limits)?;
     let mut inner = resources::limits(linux, process::limits(&bundle.process));
     inner.shm_bytes = mounted.shm_bytes;
-    let hidden = linux.is_none_or(|linux| {
-        [linux.masked_paths(), linux.readonly_paths()]
-            .iter()
-            .any(|list| list.as_ref().is_some_and(|list| !list.is_empty()))
-    });
+    let hidden = linux.is_none_or(hides);
     let name = format!("oci-{}", id.short());
     let name = name.parse().map_err(|_| Error::Id(name))?;
     let hostname = spec.hostname().clone().filter(|name| !name.is_empty());
@@ -78,6 +74,12 @@ pub fn definition(bundle: &Bundle, id: ContainerId, settings: &Settings) -> Resu
         restart: RestartPolicy::No,
         log: LogOptions::None,
     })
+}
+
+/// Whether some of `/proc` and `/sys` is hidden or read-only.
+fn hides(linux: &Linux) -> bool {
+    let some = |list: &Option<Vec<String>>| list.as_ref().is_some_and(|list| !list.is_empty());
+    some(linux.masked_paths()) || some(linux.readonly_paths())
 }
 
 /// podman's word that a container goes with its process, and all that it has written.

@@ -64,9 +64,8 @@ impl Overlay {
         let fields = |line: &[u8]| line.split(|byte| *byte == b' ').map(unescape).collect();
         let found: Vec<Vec<u8>> = lines
             .map(|line| -> Vec<Vec<u8>> { fields(line) })
-            .filter(|fields| fields.get(4).is_some_and(|at| at == rootfs.as_os_str().as_bytes()))
             // The last one is on top.
-            .last()?;
+            .rfind(|fields| fields.get(4).is_some_and(|at| at == rootfs.as_os_str().as_bytes()))?;
         let rest = found.iter().position(|field| field == b"-")?;
         let [kind, _, options] = found.get(rest + 1..rest + 4)? else { return None };
         let whole = found.get(3).is_some_and(|root| root == b"/");

@@ -27,7 +27,9 @@ fn a_bundle_gets_back_what_was_written() {
     host.ok(&format!("touch {dir}/now && vxn oci run -b {dir} still"));
     assert_eq!(host.ok(&format!("find {dir}/rootfs -newer {dir}/now")), "");
     let change = "s/\"ls .*\"/\"! echo >\\/f\"/; s/\"readonly\": false/\"readonly\": true/";
-    host.ok(&format!("sed -i '{change}' {dir}/config.json && grep -q 'readonly.*true' {dir}/config.json"));
+    host.ok(&format!(
+        "sed -i '{change}' {dir}/config.json && grep -q 'readonly.*true' {dir}/config.json"
+    ));
     host.ok(&format!("vxn oci run -b {dir} still"));
     assert_eq!(host.ok(&format!("find {dir}/rootfs -newer {dir}/now")), "");
     host.clean();
