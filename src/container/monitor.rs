@@ -233,6 +233,8 @@ impl Monitor {
                 Ok(Some(report)) => return Outcome { report, leftover: false },
                 Err(e) => return Outcome { report: e.report(), leftover: false },
             }
+            // It may have been updated while it waited.
+            life::refresh(plan, &self.store);
         }
         life::all(plan, &mut self.desk, &self.entry, &self.store, size)
     }

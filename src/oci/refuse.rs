@@ -91,7 +91,10 @@ fn has_mappings(linux: &Linux) -> bool {
 
 /// The limits that are neither Xen's nor the guest's. Zeros are what docker writes for
 /// what nobody asked for.
-fn resources(resources: &LinuxResources) -> Result<()> {
+///
+/// # Errors
+/// [`super::Error::Refused`].
+pub fn resources(resources: &LinuxResources) -> Result<()> {
     let io = resources.block_io().as_ref();
     let throttled = io.is_some_and(|io| {
         let rates = [

@@ -2,11 +2,13 @@
 //! `vxn-oci-runtime`. One file for each step of a container's life.
 
 mod create;
+mod events;
 mod exec;
 mod finish;
 mod info;
 mod log;
 mod start;
+mod update;
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -15,10 +17,12 @@ use std::process::ExitCode;
 use anyhow::{Result, bail};
 use clap::{Args, Parser, Subcommand};
 
-use super::engine::need_root;
+use super::engine::{Engine, need_root};
 use super::failure::Failure;
 use crate::config::Settings;
 use crate::container::failure_log::FailureLog;
+use crate::container::store::Containers;
+use crate::oci;
 use crate::oci::state::{Record, States};
 
 /// The name under which this binary is an OCI runtime.
@@ -98,12 +102,12 @@ enum Verb {
     /// Not supported.
     #[command(hide = true)]
     Restore(Words),
-    /// Not supported.
-    #[command(hide = true)]
-    Update(Words),
-    /// Not supported.
-    #[command(hide = true)]
-    Events(Words),
+    /// Change the limits of a container.
+    Update(update::UpdateArgs),
+    /// Print what a container takes, as JSON.
+    Events(events::EventsArgs),
+    /// Show the log of a container's kernel.
+    Logs(events::LogsArgs),
     #[command(hide = true)]
     Attend(exec::AttendArgs),
 }
@@ -127,6 +131,12 @@ impl Runtime<'_> {
     /// Where monitors are found.
     fn run(&self) -> &Path {
         &self.settings.run.value
+    }
+
+    /// The engine's view of the callers' containers.
+    fn engine(&self) -> Engine {
+        let store = Containers::new(&oci::store(&self.settings.root.value));
+        Engine { store, run: self.run().to_owned() }
     }
 
     /// The container `id`.
@@ -191,8 +201,9 @@ fn dispatch(args: OciArgs, log: Option<&FailureLog>, settings: &Settings) -> Res
         Verb::Checkpoint(_) | Verb::Restore(_) => {
             bail!("checkpoint and restore are not supported: a DomU's memory is not saved")
         }
-        Verb::Update(_) => bail!("update is not supported yet: create the container anew"),
-        Verb::Events(_) => bail!("events is not supported yet: `xl list` knows what a DomU takes"),
+        Verb::Update(args) => update::update(&args, &runtime),
+        Verb::Events(args) => events::events(&args, &runtime),
+        Verb::Logs(args) => events::logs(&args, &runtime),
         Verb::Spec(args) => info::spec(&args),
         Verb::Features => info::features(),
         Verb::Attend(args) => exec::attend(&args),
@@ -222,6 +233,10 @@ mod tests {
             "r ps --format json ID",
             "r list -f json",
             "r update --resources=- ID",
+            "r update --memory 64M --cpu-quota -1 --pids-limit 9 ID",
+            "r events --stats ID",
+            "r events --interval 1s ID",
+            "r logs -f ID",
             "r checkpoint --image-path x ID",
         ] {
             let line = line.split_whitespace().collect::<Vec<_>>().join(" ");
