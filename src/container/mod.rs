@@ -7,6 +7,7 @@
 //! remembers and [`reap`] clears up after a crash. Everybody else talks to the
 //! monitor by [`control`], or stays with it in a [`talk`].
 
+mod apart;
 mod attend;
 pub mod bundle;
 pub mod condition;

@@ -50,6 +50,19 @@ pub enum Error {
         /// What failed.
         source: tool::Error,
     },
+    /// A hook did not do what it was to do.
+    #[error("the {moment} hook {} failed: {why}", path.display())]
+    Hook {
+        /// When it was run.
+        moment: &'static str,
+        /// The program.
+        path: PathBuf,
+        /// How it failed.
+        why: String,
+    },
+    /// The network namespace of the container.
+    #[error(transparent)]
+    Network(#[from] crate::network::Error),
     /// A file or a socket.
     #[error("{}: {source}", path.display())]
     Io {

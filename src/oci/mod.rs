@@ -3,9 +3,9 @@
 //!
 //! [`bundle`] reads what a caller has prepared, [`refuse`] says no to what a DomU cannot
 //! be, [`definition`] translates the rest, with [`mounts`], [`process`] and [`resources`];
-//! [`rootfs`] makes the root disk, unless [`disks`] has one of a root that [`overlay`] finds to
-//! be the same. [`state`] remembers, below the runtime's `--root`, which
-//! container of the engine is which of the caller's.
+//! [`rootfs`] makes the root disk, unless [`disks`] has one of the same root.
+//! [`state`] remembers, below the runtime's `--root`, which container of the engine is which
+//! of the caller's, and [`hooks`] runs the caller's programs.
 
 pub mod bundle;
 pub mod cgroup;
@@ -13,6 +13,7 @@ pub mod console;
 pub mod definition;
 pub mod disks;
 mod error;
+pub mod hooks;
 pub mod mounts;
 mod overlay;
 pub mod process;

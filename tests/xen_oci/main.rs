@@ -3,6 +3,7 @@
 
 mod disks;
 mod faults;
+mod hooks;
 mod limits;
 mod network;
 mod podman;
