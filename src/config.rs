@@ -1,6 +1,7 @@
 //! Settings and where each came from: a flag beats the environment (`VXN_*`),
 //! the environment beats `/etc/vxn/vxn.toml`, the file beats what is built in.
 
+mod annotations;
 mod memory;
 
 use std::fmt::{self, Display};
@@ -10,6 +11,7 @@ use std::str::FromStr;
 use ipnet::{Ipv4Net, Ipv6Net};
 use serde::{Deserialize, Serialize};
 
+pub use annotations::{Annotation, Annotations};
 pub use memory::Memory;
 
 use crate::network::{Defaults, Networks};
@@ -165,6 +167,8 @@ pub struct Settings {
     pub registry: Setting<String>,
     /// The most that an image's layers may hold, unpacked.
     pub image_limit: Setting<Memory>,
+    /// The annotations `org.vxn.*` of OCI bundles that are honoured.
+    pub oci_annotations: Setting<Annotations>,
 }
 
 /// A setting as people read it.
@@ -196,6 +200,7 @@ impl Settings {
             self.boot_timeout.row("boot_timeout"),
             self.registry.row("registry"),
             self.image_limit.row("image_limit"),
+            self.oci_annotations.row("oci_annotations"),
         ]
     }
 }
@@ -231,6 +236,7 @@ struct FileKeys {
     boot_timeout: Option<Scalar>,
     registry: Option<Scalar>,
     image_limit: Option<Scalar>,
+    oci_annotations: Option<Scalar>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -314,6 +320,11 @@ impl Settings {
             registry: source.pick("registry", keys.registry, || "docker.io".to_owned())?,
             image_limit: source
                 .pick("image_limit", keys.image_limit, || Memory::from_mib(64 << 10))?,
+            oci_annotations: source.pick(
+                "oci_annotations",
+                keys.oci_annotations,
+                Annotations::default,
+            )?,
         })
     }
 }

@@ -9,7 +9,7 @@ use vxn_proto::FileSystem;
 
 use super::bundle::Bundle;
 use super::error::at;
-use super::{Error, Result, mounts, process, refuse, resources};
+use super::{Error, Result, annotations, mounts, process, refuse, resources};
 use crate::config::Settings;
 use crate::container::cpu::Cpus;
 use crate::container::definition::{Definition, ImageUse, Layer, Stop};
@@ -39,7 +39,7 @@ pub fn definition(bundle: &Bundle, id: ContainerId, settings: &Settings) -> Resu
     let name = format!("oci-{}", id.short());
     let name = name.parse().map_err(|_| Error::Id(name))?;
     let hostname = spec.hostname().clone().filter(|name| !name.is_empty());
-    Ok(Definition {
+    let mut definition = Definition {
         hostname: hostname.unwrap_or_else(|| id.short().to_owned()),
         id,
         name,
@@ -73,7 +73,11 @@ pub fn definition(bundle: &Bundle, id: ContainerId, settings: &Settings) -> Resu
         stop: Stop::default(),
         restart: RestartPolicy::No,
         log: LogOptions::None,
-    })
+    };
+    if let Some(said) = spec.annotations() {
+        annotations::apply(&mut definition, said, &settings.oci_annotations.value)?;
+    }
+    Ok(definition)
 }
 
 /// Whether some of `/proc` and `/sys` is hidden or read-only.

@@ -63,6 +63,16 @@ pub enum Error {
     /// The network namespace of the container.
     #[error(transparent)]
     Network(#[from] crate::network::Error),
+    /// An annotation of ours that makes no sense.
+    #[error("the annotation {name} = {value:?}: {why}")]
+    Annotation {
+        /// Its name.
+        name: String,
+        /// What it says.
+        value: String,
+        /// What is wrong with it.
+        why: String,
+    },
     /// A file or a socket.
     #[error("{}: {source}", path.display())]
     Io {

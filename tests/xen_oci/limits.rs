@@ -47,3 +47,15 @@ fn limits_are_changed_and_numbers_are_told() {
     ));
     host.clean();
 }
+
+#[test]
+fn annotations_count_where_the_settings_allow_it() {
+    let Some(host) = host() else { return };
+    let dir = host.bundle("annotated", "grep -c ^processor /proc/cpuinfo");
+    let annotations = "s/\"annotations\": {}/\"annotations\": {\"org.vxn.vcpus\": \"2\"}/";
+    host.ok(&format!("sed -i '{annotations}' {dir}/config.json"));
+    let run = format!("vxn oci run -b {dir} two");
+    host.fails(1, "the annotation org.vxn.vcpus is not supported", &run);
+    assert_eq!(host.ok(&format!("VXN_OCI_ANNOTATIONS=vcpus {run}")), "2");
+    host.clean();
+}
