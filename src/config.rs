@@ -1,6 +1,7 @@
 //! Settings and where each came from: a flag beats the environment (`VXN_*`),
 //! the environment beats `/etc/vxn/vxn.toml`, the file beats what is built in.
 
+mod annotations;
 mod disk_choice;
 mod memory;
 
@@ -11,6 +12,7 @@ use std::str::FromStr;
 use ipnet::{Ipv4Net, Ipv6Net};
 use serde::{Deserialize, Serialize};
 
+pub use annotations::{Annotation, Annotations};
 pub use disk_choice::DiskChoice;
 pub use memory::Memory;
 
@@ -169,6 +171,8 @@ pub struct Settings {
     pub image_limit: Setting<Memory>,
     /// What root disks are to be.
     pub root_disk: Setting<DiskChoice>,
+    /// The annotations `org.vxn.*` of OCI bundles that are honoured.
+    pub oci_annotations: Setting<Annotations>,
 }
 
 /// A setting as people read it.
@@ -201,6 +205,7 @@ impl Settings {
             self.registry.row("registry"),
             self.image_limit.row("image_limit"),
             self.root_disk.row("root_disk"),
+            self.oci_annotations.row("oci_annotations"),
         ]
     }
 }
@@ -237,6 +242,7 @@ struct FileKeys {
     registry: Option<Scalar>,
     image_limit: Option<Scalar>,
     root_disk: Option<Scalar>,
+    oci_annotations: Option<Scalar>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -321,6 +327,11 @@ impl Settings {
             image_limit: source
                 .pick("image_limit", keys.image_limit, || Memory::from_mib(64 << 10))?,
             root_disk: source.pick("root_disk", keys.root_disk, || DiskChoice::Auto)?,
+            oci_annotations: source.pick(
+                "oci_annotations",
+                keys.oci_annotations,
+                Annotations::default,
+            )?,
         })
     }
 }

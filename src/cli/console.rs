@@ -10,7 +10,7 @@ use super::engine::Engine;
 use super::exec;
 use crate::config::Settings;
 use crate::container::console;
-use crate::container::control::ToMonitor;
+use crate::container::control::{Connection, ToMonitor};
 use crate::container::definition::Definition;
 use crate::container::keys::DetachKeys;
 use crate::container::monitor::signal_fd;
@@ -40,12 +40,20 @@ pub fn run(args: ConsoleArgs, settings: &Settings) -> anyhow::Result<ExitCode> {
     if engine.condition(&definition)?.live().is_none() {
         return last(&engine, &definition);
     }
-    let mut connection = engine.connect(&definition)?;
-    connection.send(&ToMonitor::Console { follow: !args.no_follow })?;
+    show(engine.connect(&definition)?, !args.no_follow, args.detach_keys)
+}
+
+/// Shows that of a container that runs.
+pub fn show(
+    mut connection: Connection,
+    follow: bool,
+    keys: Option<DetachKeys>,
+) -> anyhow::Result<ExitCode> {
+    connection.send(&ToMonitor::Console { follow })?;
     let signals = signal_fd(&[])?;
     // Nothing is typed into a kernel's log: stdin is there for the keys that leave.
-    let typing = io::stdin().is_terminal() && io::stdout().is_terminal() && !args.no_follow;
-    let keys = typing.then(|| args.detach_keys.unwrap_or_default());
+    let typing = io::stdin().is_terminal() && io::stdout().is_terminal() && follow;
+    let keys = typing.then(|| keys.unwrap_or_default());
     let raw = typing.then(RawMode::with_signals).transpose();
     let raw = raw.context("cannot set the terminal")?;
     let streams = Streams::open(typing, Outputs::BOTH, keys).context("cannot carry the streams")?;

@@ -26,7 +26,7 @@ use crate::container::plan::{Kernel, Plan};
 use crate::container::process::{self, ProcessRequest};
 use crate::container::restart::RestartPolicy;
 use crate::container::store::Containers;
-use crate::container::{ContainerId, names};
+use crate::container::{ContainerId, Name, names};
 use crate::image::{Image, Store};
 use crate::kernel;
 use crate::libxl::Uuid;
@@ -43,16 +43,15 @@ pub fn definition(mut args: SpecArgs, settings: &Settings) -> anyhow::Result<Def
     let text = reference.to_str().with_context(|| format!("{reference:?} is not an image"))?;
     let image = image(text, &args, settings)?;
     let config = image.config.config().as_ref();
-    let id = ContainerId::random().context("cannot make an id")?;
     let (exposed, volumes, of_image) = config.map(offers).unwrap_or_default();
     let mut flags = std::mem::take(&mut args.mounts);
     let mut disks = std::mem::take(&mut flags.devices);
     let store = Containers::new(&settings.root.value);
     let mounts = mounts(flags, &volumes, &mut args.tmpfs, &mut disks, &store)?;
+    let (id, name) = identity(&args)?;
     let hostname = args.hostname.clone().unwrap_or_else(|| id.short().to_owned());
     let process = request(&mut args, words.map(OsString::into_vec).collect())?;
     let cpu = args.cpu.clone().over(Cpu::default());
-    let name = args.name.clone().map_or_else(names::random, Ok).context("cannot make a name")?;
     Ok(Definition {
         id,
         name,
@@ -80,6 +79,7 @@ pub fn definition(mut args: SpecArgs, settings: &Settings) -> anyhow::Result<Def
         remove: args.rm,
         layer: layer(&args),
         read_only: args.read_only,
+        write_back: None,
         tmpfs: args.tmpfs,
         mounts,
         devices: devices(disks)?,
@@ -92,6 +92,13 @@ pub fn definition(mut args: SpecArgs, settings: &Settings) -> anyhow::Result<Def
 fn image(text: &str, args: &SpecArgs, settings: &Settings) -> anyhow::Result<Image> {
     let guest = Guest::of(settings).or(args.kernel.as_deref(), args.initramfs.as_deref());
     obtain(text, &args.pull, formats(guest, settings)?, settings)
+}
+
+/// A new id, and the name that the user has chosen, or one of ours.
+fn identity(args: &SpecArgs) -> anyhow::Result<(ContainerId, Name)> {
+    let id = ContainerId::random().context("cannot make an id")?;
+    let name = args.name.clone().map_or_else(names::random, Ok).context("cannot make a name")?;
+    Ok((id, name))
 }
 
 /// What an image exposes, its volumes and its labels.

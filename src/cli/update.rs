@@ -45,15 +45,32 @@ pub fn run(args: &UpdateArgs, settings: &Settings) -> anyhow::Result<ExitCode> {
         return Err(anyhow::anyhow!("there is nothing to change"))
             .context(Hint("give a flag: `vxn update --help` has them".to_owned()));
     }
+    let wanted = Wanted {
+        memory_kib: args.memory.map(Memory::kib),
+        restart: args.restart,
+        cpu: args.cpu.clone(),
+    };
     engine.each(&args.names.containers, |engine, definition| {
-        update(engine, &definition, args)
+        update(engine, &definition, &wanted)
             .with_context(|| format!("cannot update container {}", definition.name))?;
         Ok(String::new())
     })
 }
 
-fn update(engine: &Engine, old: &Definition, args: &UpdateArgs) -> anyhow::Result<()> {
-    let new = changed(old, args)?;
+/// What is to be changed.
+#[derive(Debug)]
+pub struct Wanted {
+    /// Memory of the DomU in KiB.
+    pub memory_kib: Option<u64>,
+    /// When to start the container again by itself.
+    pub restart: Option<RestartPolicy>,
+    /// What it may use of the host's CPUs.
+    pub cpu: CpuFlags,
+}
+
+/// Changes one container, its DomU too if it runs.
+pub fn update(engine: &Engine, old: &Definition, wanted: &Wanted) -> anyhow::Result<()> {
+    let new = wanted.applied(old)?;
     match engine.take(old) {
         Ok(entry) => {
             engine.store.update(&new)?;
@@ -62,7 +79,7 @@ fn update(engine: &Engine, old: &Definition, args: &UpdateArgs) -> anyhow::Resul
         Err(journal::Error::Busy(busy)) => match engine.condition(old)?.live() {
             None => Err(journal::Error::Busy(busy).into()),
             Some(live) => {
-                live_domain(live)?.map_or(Ok(()), |domid| change(domid, &new, args))?;
+                live_domain(live)?.map_or(Ok(()), |domid| change(domid, &new, wanted))?;
                 Ok(engine.store.update(&new)?)
             }
         },
@@ -70,17 +87,19 @@ fn update(engine: &Engine, old: &Definition, args: &UpdateArgs) -> anyhow::Resul
     }
 }
 
-/// What the container is from now on.
-fn changed(old: &Definition, args: &UpdateArgs) -> anyhow::Result<Definition> {
-    let mut new = old.clone();
-    new.cpu = args.cpu.clone().over(new.cpu);
-    new.vcpus = args.cpu.cpus.map_or(old.vcpus, Cpus::vcpus);
-    new.memory_kib = args.memory.map_or(old.memory_kib, Memory::kib);
-    new.restart = args.restart.unwrap_or(old.restart);
-    if new.remove && new.restart != RestartPolicy::No {
-        bail!("it was created with --rm: what is removed is not started again");
+impl Wanted {
+    /// What the container is from now on.
+    pub fn applied(&self, old: &Definition) -> anyhow::Result<Definition> {
+        let mut new = old.clone();
+        new.cpu = self.cpu.clone().over(new.cpu);
+        new.vcpus = self.cpu.cpus.map_or(old.vcpus, Cpus::vcpus);
+        new.memory_kib = self.memory_kib.unwrap_or(old.memory_kib);
+        new.restart = self.restart.unwrap_or(old.restart);
+        if new.remove && new.restart != RestartPolicy::No {
+            bail!("it was created with --rm: what is removed is not started again");
+        }
+        Ok(new)
     }
-    Ok(new)
 }
 
 /// The DomU to change; none between two lives.
@@ -94,12 +113,12 @@ fn live_domain(live: &Live) -> anyhow::Result<Option<DomId>> {
 }
 
 /// Changes a DomU as it runs.
-fn change(domid: DomId, new: &Definition, args: &UpdateArgs) -> anyhow::Result<()> {
+fn change(domid: DomId, new: &Definition, wanted: &Wanted) -> anyhow::Result<()> {
     let ctx = Ctx::open()?;
     let domain = ctx.info(domid)?.context("its DomU is gone")?;
     let host = ctx.host()?;
     check_cpus(&new.cpu.set, &host)?;
-    if new.vcpus > domain.vcpus && args.cpu.cpus.is_some() {
+    if new.vcpus > domain.vcpus && wanted.cpu.cpus.is_some() {
         let have = domain.vcpus;
         return Err(anyhow::anyhow!(
             "it runs with {have} virtual CPUs, {} are asked for",
@@ -108,13 +127,13 @@ fn change(domid: DomId, new: &Definition, args: &UpdateArgs) -> anyhow::Result<(
         .context(stop_first());
     }
     let mut scheduling = new.cpu.scheduling(domain.vcpus);
-    if args.cpu.cpuset_cpus.as_ref().is_some_and(|set| *set == CpuSet::default()) {
+    if wanted.cpu.cpuset_cpus.as_ref().is_some_and(|set| *set == CpuSet::default()) {
         // Back to all that there are.
         scheduling.cpus = (0..=u16::try_from(host.max_cpu)?).collect();
     }
-    if let Some(memory) = args.memory {
-        check_memory(&ctx, new, &domain, memory.kib())?;
-        ctx.set_memory_target(domid, memory.kib()).context(stop_first())?;
+    if let Some(kib) = wanted.memory_kib {
+        check_memory(&ctx, new, &domain, kib)?;
+        ctx.set_memory_target(domid, kib).context(stop_first())?;
     }
     Ok(ctx.schedule(domid, &scheduling, domain.vcpus)?)
 }
@@ -148,7 +167,8 @@ mod tests {
 
     fn change_of(words: &[&str], old: &Definition) -> anyhow::Result<Definition> {
         let line = Line::try_parse_from([&["x"], words, &["web"]].concat()).unwrap();
-        changed(old, &line.update)
+        let UpdateArgs { memory, restart, cpu, .. } = line.update;
+        Wanted { memory_kib: memory.map(Memory::kib), restart, cpu }.applied(old)
     }
 
     #[test]

@@ -16,6 +16,7 @@ use super::mounts::Mount;
 use super::network::NetworkSpec;
 use super::plan::RootDisk;
 use super::restart::RestartPolicy;
+use super::write_back::WriteBack;
 use super::{ContainerId, Name};
 use crate::config::TypeChoice;
 use crate::image::Digest;
@@ -79,6 +80,9 @@ pub struct Definition {
     pub layer: Layer,
     /// Nothing may be written to the root file system.
     pub read_only: bool,
+    /// The directory of this host that gets what the process has written, at its end.
+    #[serde(default)]
+    pub write_back: Option<WriteBack>,
     /// File systems in memory.
     pub tmpfs: Vec<Tmpfs>,
     /// What of this host it has.
@@ -284,6 +288,7 @@ pub(crate) mod tests {
             remove: false,
             layer: Layer::Memory,
             read_only: false,
+            write_back: None,
             tmpfs: Vec::new(),
             mounts: Vec::new(),
             devices: Vec::new(),
@@ -325,6 +330,7 @@ pub(crate) mod tests {
             "annotations",
             "devices",
             "health",
+            "write_back",
         ] {
             assert!(json.as_object_mut().unwrap().remove(newer).is_some(), "{newer}");
         }

@@ -92,13 +92,25 @@ impl Held {
         self.connection.send(&ToMonitor::Leave)
     }
 
+    /// Ends the container, which has not run, and returns when its monitor is gone.
+    pub fn end(self) {
+        let Held { mut monitor, connection } = self;
+        // It ends with whoever creates it.
+        drop(connection);
+        if let Err(e) = monitor.wait() {
+            tracing::debug!("the monitor: {e}");
+        }
+    }
+
     /// Starts the container and stays with it to its end; `signals` are for its process.
+    /// Who has the other end of `told` learns that it runs, as [`Talk::telling`] says.
     ///
     /// # Errors
     /// The monitor was killed.
-    pub fn run(mut self, signals: SignalFd) -> Result<Report, control::Error> {
+    pub fn run(mut self, signals: SignalFd, told: UnixStream) -> Result<Report, control::Error> {
         self.connection.send(&ToMonitor::Start)?;
-        let ended = Talk::new(self.connection, signals, None, Until::Ended).run()?;
+        let talk = Talk::new(self.connection, signals, None, Until::Ended);
+        let ended = talk.telling(told).run()?;
         self.monitor.wait()?;
         match ended {
             Outcome::Ended(report) => Ok(report),

@@ -78,7 +78,7 @@ pub fn all(
 }
 
 /// The container may have been renamed or updated meanwhile.
-fn refresh(plan: &mut Plan, store: &Containers) {
+pub(super) fn refresh(plan: &mut Plan, store: &Containers) {
     if let Ok(definition) = store.load(&plan.definition.id) {
         plan.definition = definition;
     }

@@ -7,6 +7,7 @@
 //! remembers and [`reap`] clears up after a crash. Everybody else talks to the
 //! monitor by [`control`], or stays with it in a [`talk`].
 
+mod apart;
 mod attend;
 pub mod bundle;
 pub mod condition;
@@ -16,6 +17,7 @@ pub mod cpu;
 pub mod definition;
 mod desk;
 pub mod devices;
+pub mod failure_log;
 pub mod files;
 pub mod front;
 pub mod health;
@@ -48,5 +50,6 @@ pub mod talk;
 pub mod terminal;
 pub mod usage;
 pub mod volumes;
+pub mod write_back;
 
 pub use id::{ContainerId, Name};

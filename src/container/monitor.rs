@@ -15,6 +15,7 @@ use jiff::Timestamp;
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 
+use super::apart::Apart;
 use super::condition::{Ended, Recorded};
 use super::control::{self, Clients, ToClient};
 use super::desk::Desk;
@@ -156,6 +157,8 @@ struct Monitor {
     store: Containers,
     entry: Entry,
     desk: Desk,
+    /// The network namespace that its caller prepares, while it is held.
+    apart: Option<Apart>,
 }
 
 impl Monitor {
@@ -167,8 +170,10 @@ impl Monitor {
         let plan = &order.plan;
         let store = Containers::new(&plan.root);
         let entry = Journal::open(&plan.run)?.enter(&plan.record())?;
-        match Monitor::open(&order, &store, &entry, signals) {
-            Ok(desk) => Ok(Monitor { order, store, entry, desk }),
+        let opened = Monitor::open(&order, &store, &entry, signals)
+            .and_then(|desk| Ok((desk, apart(&order)?)));
+        match opened {
+            Ok((desk, apart)) => Ok(Monitor { order, store, entry, desk, apart }),
             Err(e) => {
                 entry.remove()?;
                 Err(e)
@@ -233,6 +238,16 @@ impl Monitor {
                 Ok(Some(report)) => return Outcome { report, leftover: false },
                 Err(e) => return Outcome { report: e.report(), leftover: false },
             }
+            // It may have been updated while it waited.
+            life::refresh(plan, &self.store);
+        }
+        let prepared = self.apart.take().map(Apart::leave).transpose();
+        let prepared = match prepared.map_err(io_error("the return to the host's network")) {
+            Ok(prepared) => prepared,
+            Err(e) => return Outcome { report: e.report(), leftover: false },
+        };
+        if let Some(prepared) = &prepared {
+            plan.definition.network.namespace = Some(prepared.path());
         }
         life::all(plan, &mut self.desk, &self.entry, &self.store, size)
     }
@@ -264,6 +279,14 @@ impl Monitor {
             }
         }
     }
+}
+
+/// A namespace for the caller to prepare, if it has prepared none.
+fn apart(order: &Order) -> Result<Option<Apart>, Error> {
+    let network = &order.plan.definition.network;
+    let wanted = order.attach == Attach::Held && network.namespace.is_none();
+    let apart = wanted.then(Apart::enter).transpose();
+    apart.map_err(io_error("a network namespace for the container"))
 }
 
 /// Writes down how it ended; a `--rm` container goes altogether. A helper's end is none

@@ -112,6 +112,27 @@ impl Output {
         Ok(Output { queue: Some(queue) })
     }
 
+    /// Has `take` read what is written, and reports under `tag`. An error of its own is
+    /// [`Progress::Broken`].
+    pub fn taken_by(
+        take: impl FnOnce(&mut dyn Read) -> io::Result<()> + Send + 'static,
+        tag: usize,
+        mailbox: &Mailbox,
+    ) -> io::Result<Output> {
+        let (queue, chunks) = mpsc::channel::<Vec<u8>>();
+        let post = mailbox.post();
+        let (current, taken) = (Vec::new(), 0);
+        let mut chunks = Chunks { chunks, current, taken, tag, post };
+        thread::Builder::new().name(format!("output {tag}")).spawn(move || {
+            if let Err(error) = take(&mut chunks) {
+                chunks.post.put(Progress::Broken { tag, error });
+            }
+            chunks.drop_the_rest();
+            chunks.post.put(Progress::Finished { tag });
+        })?;
+        Ok(Output { queue: Some(queue) })
+    }
+
     /// Queues bytes.
     pub fn write(&self, bytes: Vec<u8>) {
         // The thread ends only after `finish`.
@@ -138,6 +159,53 @@ fn write_chunks(mut file: File, tag: usize, chunks: &Receiver<Vec<u8>>, post: &P
         post.put(Progress::Written { tag, bytes: chunk.len() });
     }
     post.put(Progress::Finished { tag });
+}
+
+/// What was written, to be read by whoever takes it.
+struct Chunks {
+    chunks: Receiver<Vec<u8>>,
+    current: Vec<u8>,
+    /// Bytes of `current` that were read.
+    taken: usize,
+    tag: usize,
+    post: Post,
+}
+
+impl Chunks {
+    /// Waits for more when all was read. Returns whether there is any.
+    fn fill(&mut self) -> bool {
+        while self.taken == self.current.len() {
+            match self.chunks.recv() {
+                Ok(chunk) => (self.current, self.taken) = (chunk, 0),
+                Err(mpsc::RecvError) => return false,
+            }
+        }
+        true
+    }
+
+    fn take(&mut self, bytes: usize) {
+        self.taken += bytes;
+        if self.taken == self.current.len() {
+            self.post.put(Progress::Written { tag: self.tag, bytes: self.current.len() });
+        }
+    }
+
+    fn drop_the_rest(&mut self) {
+        while self.fill() {
+            self.take(self.current.len() - self.taken);
+        }
+    }
+}
+
+impl Read for Chunks {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if buffer.is_empty() || !self.fill() {
+            return Ok(0);
+        }
+        let count = (&self.current[self.taken..]).read(buffer)?;
+        self.take(count);
+        Ok(count)
+    }
 }
 
 /// A thread that reads, at most two chunks ahead of what the guest takes.
@@ -265,6 +333,35 @@ mod tests {
             }
         }
         assert_eq!((broken, written), (1, 5));
+    }
+
+    #[test]
+    fn whoever_takes_an_output_gets_all_of_it_or_says_why_not() {
+        let ends = |limit: u64| {
+            let mailbox = Mailbox::new().unwrap();
+            let take = move |from: &mut dyn Read| {
+                let mut bytes = Vec::new();
+                from.take(limit).read_to_end(&mut bytes)?;
+                let whole = bytes == [7; 300_000];
+                whole.then_some(()).ok_or_else(|| io::Error::other("half of it"))
+            };
+            let mut output = Output::taken_by(take, 2, &mailbox).unwrap();
+            (0..3).for_each(|_| output.write(vec![7; 100_000]));
+            output.finish();
+            let (mut written, mut broken) = (0, 0);
+            loop {
+                for progress in wait(&mailbox) {
+                    match progress {
+                        Progress::Written { tag: 2, bytes } => written += bytes,
+                        Progress::Broken { tag: 2, .. } => broken += 1,
+                        Progress::Finished { tag: 2 } => return (written, broken),
+                        other => panic!("{other:?}"),
+                    }
+                }
+            }
+        };
+        assert_eq!(ends(u64::MAX), (300_000, 0));
+        assert_eq!(ends(150_000), (300_000, 1), "the rest is taken and dropped");
     }
 
     #[test]

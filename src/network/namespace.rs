@@ -72,6 +72,15 @@ impl Namespace {
         Ok(Namespace { path: path.to_owned(), file, links })
     }
 
+    /// Does something in it.
+    ///
+    /// # Errors
+    /// It cannot be entered.
+    pub fn inside<T: Send>(&self, job: impl FnOnce() -> T + Send) -> Result<T> {
+        enter(&self.file, || Ok(job()))
+            .map_err(|error| Error::Namespace { path: self.path.clone(), error })
+    }
+
     /// What takes part in the network there: the Ethernet interfaces that are up, in the
     /// order of their names.
     ///

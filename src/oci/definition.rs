@@ -4,18 +4,21 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use jiff::Timestamp;
-use oci_spec::runtime::{LinuxNamespaceType, Spec};
+use oci_spec::runtime::{Linux, LinuxNamespaceType, Spec};
 use vxn_proto::FileSystem;
 
 use super::bundle::Bundle;
-use super::{Error, Result, mounts, process, refuse, resources};
+use super::error::at;
+use super::{Error, Result, annotations, mounts, process, refuse, resources};
 use crate::config::Settings;
 use crate::container::cpu::Cpus;
 use crate::container::definition::{Definition, ImageUse, Layer, Stop};
+use crate::container::failure_log::FailureLog;
 use crate::container::log::LogOptions;
 use crate::container::network::NetworkSpec;
 use crate::container::plan::RootDisk;
 use crate::container::restart::RestartPolicy;
+use crate::container::write_back::WriteBack;
 use crate::container::{ContainerId, layer};
 use crate::image::Digest;
 
@@ -32,15 +35,11 @@ pub fn definition(bundle: &Bundle, id: ContainerId, settings: &Settings) -> Resu
     let cpu = resources::cpu(limits)?;
     let mut inner = resources::limits(linux, process::limits(&bundle.process));
     inner.shm_bytes = mounted.shm_bytes;
-    let hidden = linux.is_none_or(|linux| {
-        [linux.masked_paths(), linux.readonly_paths()]
-            .iter()
-            .any(|list| list.as_ref().is_some_and(|list| !list.is_empty()))
-    });
+    let hidden = linux.is_none_or(hides);
     let name = format!("oci-{}", id.short());
     let name = name.parse().map_err(|_| Error::Id(name))?;
     let hostname = spec.hostname().clone().filter(|name| !name.is_empty());
-    Ok(Definition {
+    let mut definition = Definition {
         hostname: hostname.unwrap_or_else(|| id.short().to_owned()),
         id,
         name,
@@ -66,6 +65,7 @@ pub fn definition(bundle: &Bundle, id: ContainerId, settings: &Settings) -> Resu
         remove: true,
         layer: writable(bundle),
         read_only: read_only(bundle),
+        write_back: None,
         tmpfs: mounted.tmpfs,
         mounts: mounted.shared,
         devices: Vec::new(),
@@ -73,7 +73,39 @@ pub fn definition(bundle: &Bundle, id: ContainerId, settings: &Settings) -> Resu
         stop: Stop::default(),
         restart: RestartPolicy::No,
         log: LogOptions::None,
-    })
+    };
+    if let Some(said) = spec.annotations() {
+        annotations::apply(&mut definition, said, &settings.oci_annotations.value)?;
+    }
+    Ok(definition)
+}
+
+/// Whether some of `/proc` and `/sys` is hidden or read-only.
+fn hides(linux: &Linux) -> bool {
+    let some = |list: &Option<Vec<String>>| list.as_ref().is_some_and(|list| !list.is_empty());
+    some(linux.masked_paths()) || some(linux.readonly_paths())
+}
+
+/// podman's word that a container goes with its process, and all that it has written.
+const AUTO_REMOVE: &str = "io.podman.annotations.autoremove";
+
+/// Where the writes of the container go back to: the bundle's root, unless there are none,
+/// or nobody will ever look.
+///
+/// # Errors
+/// The bundle's root is gone.
+pub fn write_back(
+    bundle: &Bundle,
+    definition: &Definition,
+    failures: Option<FailureLog>,
+) -> Result<Option<WriteBack>> {
+    let annotations = bundle.spec.annotations().as_ref();
+    let fleeting = annotations.and_then(|all| all.get(AUTO_REMOVE)).is_some_and(|v| v == "TRUE");
+    if fleeting || definition.read_only {
+        return Ok(None);
+    }
+    let back = WriteBack::to(&bundle.rootfs, &definition.privileges, failures);
+    back.map(Some).map_err(at(&bundle.rootfs))
 }
 
 /// The network is what the caller has prepared, if anything; names are in files that it

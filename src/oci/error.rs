@@ -50,6 +50,29 @@ pub enum Error {
         /// What failed.
         source: tool::Error,
     },
+    /// A hook did not do what it was to do.
+    #[error("the {moment} hook {} failed: {why}", path.display())]
+    Hook {
+        /// When it was run.
+        moment: &'static str,
+        /// The program.
+        path: PathBuf,
+        /// How it failed.
+        why: String,
+    },
+    /// The network namespace of the container.
+    #[error(transparent)]
+    Network(#[from] crate::network::Error),
+    /// An annotation of ours that makes no sense.
+    #[error("the annotation {name} = {value:?}: {why}")]
+    Annotation {
+        /// Its name.
+        name: String,
+        /// What it says.
+        value: String,
+        /// What is wrong with it.
+        why: String,
+    },
     /// A file or a socket.
     #[error("{}: {source}", path.display())]
     Io {

@@ -2,16 +2,21 @@
 //! words. `docs/oci.md` says what is taken and what is refused.
 //!
 //! [`bundle`] reads what a caller has prepared, [`refuse`] says no to what a DomU cannot
-//! be, [`definition`] translates the rest, with [`mounts`], [`process`] and [`resources`];
-//! [`rootfs`] makes the root disk. [`state`] remembers, below the runtime's `--root`, which
-//! container of the engine is which of the caller's.
+//! be, [`definition`] translates the rest, with [`mounts`], [`process`], [`resources`] and
+//! `annotations`; [`rootfs`] makes the root disk, unless [`disks`] has one of the same root.
+//! [`state`] remembers, below the runtime's `--root`, which container of the engine is which
+//! of the caller's, and [`hooks`] runs the caller's programs.
 
+mod annotations;
 pub mod bundle;
 pub mod cgroup;
 pub mod console;
 pub mod definition;
+pub mod disks;
 mod error;
+pub mod hooks;
 pub mod mounts;
+mod overlay;
 pub mod process;
 pub mod program;
 pub mod refuse;

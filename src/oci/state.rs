@@ -15,10 +15,12 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
+use oci_spec::runtime::Hooks;
 use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 
 use super::error::at;
-use super::{Error, Result};
+use super::{Error, Result, SPEC_VERSION};
 use crate::container::ContainerId;
 use crate::container::condition::{Live, Phase};
 use crate::state::{Lock, write_atomic};
@@ -42,6 +44,9 @@ pub struct Record {
     pub annotations: HashMap<String, String>,
     /// The control group of `pid`, if it has one of its own.
     pub cgroup: Option<PathBuf>,
+    /// What is run at its start and its deletion.
+    #[serde(default)]
+    pub hooks: Hooks,
 }
 
 /// How a container is.
@@ -216,6 +221,22 @@ impl Record {
         })
     }
 
+    /// Its state in the specification's words, for hooks: `status` may be one that nobody
+    /// else sees.
+    pub fn state(&self, status: &str) -> Value {
+        let mut state = json!({
+            "ociVersion": SPEC_VERSION,
+            "id": self.id,
+            "status": status,
+            "bundle": self.bundle,
+            "annotations": self.annotations,
+        });
+        if status != Status::Stopped.word() {
+            state["pid"] = self.pid.into();
+        }
+        state
+    }
+
     /// The directory that its monitor has while it lives.
     pub fn live(&self, run: &Path) -> PathBuf {
         run.join("containers").join(self.container.as_str())
@@ -244,12 +265,16 @@ mod tests {
             created: Timestamp::UNIX_EPOCH,
             annotations: HashMap::new(),
             cgroup: None,
+            hooks: Hooks::default(),
         };
         claim.record(&record).unwrap();
         claim.keep();
         assert_eq!(states.find("web").unwrap().pid, 7);
         assert_eq!(states.list().unwrap().len(), 1);
         assert_eq!(record.status(root.path()).unwrap(), Status::Stopped);
+        let state = record.state("creating");
+        assert_eq!((&state["pid"], &state["bundle"]), (&7.into(), &"/b".into()));
+        assert_eq!(record.state("stopped").get("pid"), None);
         states.remove("web").unwrap();
         states.remove("web").unwrap();
         assert!(states.list().unwrap().is_empty());

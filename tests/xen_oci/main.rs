@@ -1,10 +1,14 @@
 //! The OCI runtime on real Xen: by hand as runc's callers use it, and under Debian's own
 //! podman, unpatched.
 
+mod disks;
 mod faults;
+mod hooks;
+mod limits;
 mod network;
 mod podman;
 mod verbs;
+mod writes;
 
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;

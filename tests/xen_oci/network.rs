@@ -4,11 +4,11 @@ use crate::podman::podman;
 use crate::{Host, RUNTIME, host};
 
 /// Serves "hello" by HTTP until it is stopped.
-const SERVER: &str = "trap 'exit 5' TERM; mkdir /www; echo hello >/www/index.html; \
+pub const SERVER: &str = "trap 'exit 5' TERM; mkdir /www; echo hello >/www/index.html; \
                       httpd -p 80 -h /www; echo ready; while :; do sleep 1; done";
 
 /// Asks a server; only an answer tells that it listens.
-fn ask(url: &str) -> String {
+pub fn ask(url: &str) -> String {
     let get = format!("timeout 5 busybox wget -q -O - http://{url}/");
     format!("for i in $(seq 300); do {get} && exit; sleep 0.2; done; exit 1")
 }

@@ -19,4 +19,4 @@ pub use error::{Error, Result};
 pub use pack::{Packer, pack};
 pub use place::{Found, Place, Refusal, place};
 pub use root::{Root, normalize};
-pub use unpack::{Options, unpack_all, unpack_tree};
+pub use unpack::{Options, unpack_all, unpack_layer, unpack_tree};

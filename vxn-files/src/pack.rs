@@ -97,6 +97,9 @@ impl<'a> Packer<'a> {
         header.set_entry_type(EntryType::Regular);
         header.set_size(0);
         header.set_mode(0o600);
+        header.set_uid(0);
+        header.set_gid(0);
+        header.set_mtime(0);
         Ok(self.tar.append_data(&mut header, name, io::empty())?)
     }
 
@@ -233,7 +236,7 @@ fn header(attributes: &Attributes) -> Header {
 
 /// What is in a directory, in the order of the names, so that the same tree is the same
 /// archive.
-fn names(dir: &OwnedFd) -> rustix::io::Result<Vec<OsString>> {
+pub(crate) fn names(dir: &OwnedFd) -> rustix::io::Result<Vec<OsString>> {
     let mut found = Vec::new();
     for entry in Dir::read_from(dir)? {
         let name = OsStr::from_bytes(entry?.file_name().to_bytes()).to_owned();

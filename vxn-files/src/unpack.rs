@@ -1,5 +1,7 @@
 //! From a tar stream to a tree below one directory.
 
+mod room;
+
 use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{self, Read};
@@ -9,11 +11,12 @@ use std::path::{Component, Path, PathBuf};
 
 use rustix::fs::{
     AtFlags, FileType, Mode, OFlags, ResolveFlags, linkat, makedev, mkdirat, mknodat, openat,
-    statat, symlinkat, unlinkat,
+    symlinkat,
 };
 use rustix::io::Errno;
 use tar::{Archive, EntryType};
 
+use self::room::Room;
 use crate::attributes::Attributes;
 use crate::error::{Context, Error, Result, entry as refuse};
 use crate::place::{Found, Place, Refusal, place};
@@ -94,13 +97,22 @@ pub fn unpack_all(
     }
     let dir = root.open_resolved(&resolved, OFlags::PATH | OFlags::DIRECTORY);
     let dir = dir.context(format_args!("open {}", path.display()))?;
+    let unpacker = Unpacker::new(dir, *options, PathBuf::new(), PathBuf::new());
+    unpacker.all(archive).map(drop)
+}
+
+/// Applies the layer of an OCI image, as [`crate::overlay::pack_layer`] writes it, to a
+/// root: what it marks as removed is removed, and what it has takes the place of what is
+/// there, whatever that is. Returns how many entries it had.
+///
+/// # Errors
+/// As [`unpack_all`].
+pub fn unpack_layer(root: &Root, options: &Options, archive: &mut dyn Read) -> Result<u64> {
+    let dir = root.open_resolved(Path::new("/"), OFlags::PATH | OFlags::DIRECTORY);
+    let dir = dir.context("open the root directory")?;
     let mut unpacker = Unpacker::new(dir, *options, PathBuf::new(), PathBuf::new());
-    let mut archive = Archive::new(archive);
-    let mut entries = archive.entries()?.raw(true);
-    while let Some((member, contents)) = next(&mut entries)? {
-        unpacker.add(member, contents)?;
-    }
-    unpacker.finish()
+    unpacker.layer = true;
+    unpacker.all(archive)
 }
 
 /// The path of an entry below the archive's root.
@@ -125,11 +137,25 @@ struct Unpacker {
     to: PathBuf,
     /// The directories above the last entry, whose attributes wait for what is in them.
     open: Vec<(PathBuf, Attributes)>,
+    /// It is a layer: names are marks of what is removed, and what is there is replaced.
+    layer: bool,
 }
 
 impl Unpacker {
     fn new(dir: OwnedFd, options: Options, from: PathBuf, to: PathBuf) -> Unpacker {
-        Unpacker { dir, options, from, to, open: Vec::new() }
+        Unpacker { dir, options, from, to, open: Vec::new(), layer: false }
+    }
+
+    /// Unpacks a whole archive. Returns how many entries it had.
+    fn all(mut self, archive: &mut dyn Read) -> Result<u64> {
+        let mut archive = Archive::new(archive);
+        let mut entries = archive.entries()?.raw(true);
+        let mut count = 0;
+        while let Some((member, contents)) = next(&mut entries)? {
+            self.add(member, contents)?;
+            count += 1;
+        }
+        self.finish().map(|()| count)
     }
 
     /// Where a path of the archive goes.
@@ -154,8 +180,14 @@ impl Unpacker {
             return Ok(());
         };
         let parent = self.parent(path.parent().unwrap_or(Path::new("")))?;
+        let room = Room { dir: &parent, replace: self.layer };
+        if self.layer {
+            if let Some(gone) = room::removed(&member.name, name)? {
+                return room.remove(gone).context(format_args!("remove {}", path.display()));
+            }
+        }
         let directory = member.kind == EntryType::Directory;
-        let there = clear(&parent, name, directory).map_err(|e| blame(&member, e))?;
+        let there = room.clear(name, directory).map_err(|clash| clash.blame(&member))?;
         if directory {
             if !there {
                 mkdirat(&parent, name, Mode::RWXU).context(made(&path))?;
@@ -265,43 +297,6 @@ impl Unpacker {
 fn take(member: &Member, left: u64, taken: u64) -> Result<u64> {
     let why = "there is more than may be unpacked";
     left.checked_sub(taken).ok_or_else(|| refuse(&member.name, why))
-}
-
-/// Makes room for an entry. Returns whether its directory is there already: the two
-/// become one.
-fn clear(dir: &OwnedFd, name: &OsStr, directory: bool) -> std::result::Result<bool, Clash> {
-    let stat = match statat(dir, name, AtFlags::SYMLINK_NOFOLLOW) {
-        Err(Errno::NOENT) => return Ok(false),
-        stat => stat.map_err(Clash::System)?,
-    };
-    let there = FileType::from_raw_mode(stat.st_mode) == FileType::Directory;
-    match (there, directory) {
-        (true, true) => Ok(true),
-        (true, false) => Err(Clash::Directory),
-        (false, true) => Err(Clash::File),
-        (false, false) => {
-            unlinkat(dir, name, AtFlags::empty()).map_err(Clash::System)?;
-            Ok(false)
-        }
-    }
-}
-
-/// Why there is no room.
-enum Clash {
-    Directory,
-    File,
-    System(Errno),
-}
-
-fn blame(member: &Member, clash: Clash) -> Error {
-    match clash {
-        Clash::Directory => refuse(&member.name, "it cannot overwrite a directory"),
-        Clash::File => refuse(&member.name, "a directory cannot overwrite what is none"),
-        Clash::System(errno) => Error::System {
-            what: format!("replace {}", String::from_utf8_lossy(&member.name)),
-            source: errno.into(),
-        },
-    }
 }
 
 /// What was tried, for an error.

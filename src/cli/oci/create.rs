@@ -3,14 +3,16 @@
 use std::fs;
 use std::io;
 use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{ExitCode, Stdio};
+use std::thread;
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
 use jiff::Timestamp;
 
-use super::{Runtime, start};
+use super::{Runtime, finish, start};
 use crate::cli::failure::Failure;
 use crate::cli::prepare;
 use crate::container::ContainerId;
@@ -18,12 +20,12 @@ use crate::container::definition::Definition;
 use crate::container::hold::Held;
 use crate::container::monitor::signal_fd;
 use crate::container::order::{Attach, Order};
-use crate::container::report::Report;
+use crate::container::report::{self, Report};
 use crate::container::store::Containers;
 use crate::network::Namespace;
 use crate::oci::bundle::Bundle;
 use crate::oci::state::{Claim, Record};
-use crate::oci::{self, cgroup, console, definition, program, rootfs};
+use crate::oci::{self, cgroup, console, definition, disks, hooks, program};
 use crate::state::{WorkDir, write_atomic};
 
 /// The root disk, in the container's own directory.
@@ -81,11 +83,23 @@ pub fn run(args: &RunArgs, runtime: &Runtime<'_>) -> Result<ExitCode> {
         return start::begin(&runtime.find(&args.create.id)?, runtime);
     }
     let signals = signal_fd(&[])?;
-    let report = held.run(signals);
     let record = runtime.find(&args.create.id)?;
+    let report = thread::scope(|scope| -> Result<_> {
+        let (told, started) = UnixStream::pair()?;
+        scope.spawn(|| -> io::Result<()> {
+            // The other end is closed when it never starts.
+            let mut started = started;
+            if report::receive::<Option<Report>>(&mut started)?.is_none() {
+                start::poststart(&record);
+            }
+            Ok(())
+        });
+        Ok(held.run(signals, told))
+    });
     record.cgroup.as_deref().map_or(Ok(()), cgroup::remove)?;
     drop(claim);
-    let report = report?;
+    finish::poststop(&record);
+    let report = report??;
     let code = report.code;
     if report.error.is_some() {
         return Ok(Failure::from(report).print(code));
@@ -111,9 +125,10 @@ fn hold(args: &CreateArgs, runtime: &Runtime<'_>) -> Result<(Held, Claim)> {
     let tmp = root.join("tmp");
     let work = WorkDir::new(&tmp).with_context(|| format!("cannot write to {}", tmp.display()))?;
     let made = work.path().join(DISK);
-    rootfs::make(&bundle.rootfs, &made)?;
+    disks::obtain(&root, &bundle.rootfs, &made)?;
     let home = Containers::new(&root).home(&definition.id);
     definition.root_disk.path = home.join(DISK);
+    definition.write_back = definition::write_back(&bundle, &definition, runtime.log.cloned())?;
 
     let held = start_monitor(definition.clone(), root, streams(terminal)?, runtime)?;
     fs::rename(&made, &definition.root_disk.path)
@@ -124,6 +139,16 @@ fn hold(args: &CreateArgs, runtime: &Runtime<'_>) -> Result<(Held, Claim)> {
             .with_context(|| format!("cannot enter the control group {}", dir.display()))?;
     }
     claim.record(&record)?;
+    let state = record.state("creating");
+    let own = || PathBuf::from(format!("/proc/{}/ns/net", record.pid));
+    let network = definition.network.namespace.clone().unwrap_or_else(own);
+    let prepared = hooks::create(&record.hooks, &record.bundle, &state, &network);
+    if let Err(e) = prepared {
+        held.end();
+        record.cgroup.as_deref().map_or(Ok(()), cgroup::remove)?;
+        finish::poststop(&record);
+        return Err(e.into());
+    }
     if let Some(path) = &args.pid_file {
         write_pid(path, record.pid)?;
     }
@@ -167,6 +192,7 @@ fn record(
         created: Timestamp::now(),
         annotations: bundle.spec.annotations().clone().unwrap_or_default(),
         cgroup: cgroup::directory(path.as_deref()),
+        hooks: bundle.spec.hooks().clone().unwrap_or_default(),
     }
 }
 

@@ -8,6 +8,7 @@ use clap::Args;
 use super::{Runtime, start};
 use crate::cli::spec;
 use crate::container::control::{Connection, Error, ToMonitor};
+use crate::oci::hooks::{self, Moment};
 use crate::oci::state::{Record, Status};
 use crate::oci::{self, cgroup};
 
@@ -75,7 +76,14 @@ pub fn delete(args: &DeleteArgs, runtime: &Runtime<'_>) -> Result<ExitCode> {
             .with_context(|| format!("cannot remove the control group {}", dir.display()))?;
     }
     runtime.states.remove(&record.id)?;
+    poststop(&record);
     Ok(ExitCode::SUCCESS)
+}
+
+/// Runs what is to be run when a container is gone.
+pub fn poststop(record: &Record) {
+    let state = record.state(Status::Stopped.word());
+    hooks::later(Moment::Poststop, &record.hooks, &record.bundle, &state);
 }
 
 /// Ends a container, and returns when its DomU is gone.

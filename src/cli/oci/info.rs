@@ -9,6 +9,7 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use super::{NAME, Runtime, start};
+use crate::oci::hooks::Moment;
 use crate::oci::state::{Record, Status};
 use crate::oci::{SPEC_VERSION, bundle};
 
@@ -58,18 +59,12 @@ pub fn state(args: &start::Id, runtime: &Runtime<'_>) -> Result<ExitCode> {
 /// A container, by the specification's `state` and runc's additions to it.
 fn described(record: &Record, runtime: &Runtime<'_>) -> Result<Value> {
     let status = record.status(runtime.run())?;
-    let pid = if status == Status::Stopped { 0 } else { record.pid };
-    Ok(json!({
-        "ociVersion": SPEC_VERSION,
-        "id": record.id,
-        "pid": pid,
-        "status": status,
-        "bundle": record.bundle,
-        "rootfs": record.rootfs,
-        "created": record.created,
-        "annotations": record.annotations,
-        "owner": "root",
-    }))
+    let mut described = record.state(status.word());
+    described["pid"] = if status == Status::Stopped { 0.into() } else { record.pid.into() };
+    described["rootfs"] = json!(record.rootfs);
+    described["created"] = json!(record.created);
+    described["owner"] = "root".into();
+    Ok(described)
 }
 
 /// Lists all containers.
@@ -129,7 +124,7 @@ pub fn features() -> Result<ExitCode> {
     print(&json!({
         "ociVersionMin": "1.0.0",
         "ociVersionMax": SPEC_VERSION,
-        "hooks": [],
+        "hooks": Moment::ALL.map(Moment::word),
         "mountOptions": ["bind", "rbind", "private", "rprivate", "ro", "rw", "nosuid", "noexec"],
         "linux": {
             "namespaces": ["cgroup", "ipc", "mount", "network", "pid", "uts"],

@@ -2,11 +2,13 @@
 //! `vxn-oci-runtime`. One file for each step of a container's life.
 
 mod create;
+mod events;
 mod exec;
 mod finish;
 mod info;
 mod log;
 mod start;
+mod update;
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -15,9 +17,12 @@ use std::process::ExitCode;
 use anyhow::{Result, bail};
 use clap::{Args, Parser, Subcommand};
 
-use super::engine::need_root;
+use super::engine::{Engine, need_root};
 use super::failure::Failure;
 use crate::config::Settings;
+use crate::container::failure_log::FailureLog;
+use crate::container::store::Containers;
+use crate::oci;
 use crate::oci::state::{Record, States};
 
 /// The name under which this binary is an OCI runtime.
@@ -97,12 +102,12 @@ enum Verb {
     /// Not supported.
     #[command(hide = true)]
     Restore(Words),
-    /// Not supported.
-    #[command(hide = true)]
-    Update(Words),
-    /// Not supported.
-    #[command(hide = true)]
-    Events(Words),
+    /// Change the limits of a container.
+    Update(update::UpdateArgs),
+    /// Print what a container takes, as JSON.
+    Events(events::EventsArgs),
+    /// Show the log of a container's kernel.
+    Logs(events::LogsArgs),
     #[command(hide = true)]
     Attend(exec::AttendArgs),
 }
@@ -119,12 +124,19 @@ struct Runtime<'a> {
     settings: &'a Settings,
     states: States,
     systemd: bool,
+    log: Option<&'a FailureLog>,
 }
 
 impl Runtime<'_> {
     /// Where monitors are found.
     fn run(&self) -> &Path {
         &self.settings.run.value
+    }
+
+    /// The engine's view of the callers' containers.
+    fn engine(&self) -> Engine {
+        let store = Containers::new(&oci::store(&self.settings.root.value));
+        Engine { store, run: self.run().to_owned() }
     }
 
     /// The container `id`.
@@ -155,24 +167,25 @@ pub fn main(args: Vec<OsString>) -> ExitCode {
             super::clear_up(&settings);
             run(args, &settings)
         }
-        Err(e) => log::Log::of(&args).fail(&Failure::from(anyhow::Error::from(e))),
+        Err(e) => log::fail(log::of(&args).as_ref(), &Failure::from(anyhow::Error::from(e))),
     }
 }
 
 /// Does what is asked for. A failure is told on stderr and in the log.
 pub fn run(args: OciArgs, settings: &Settings) -> ExitCode {
-    let log = log::Log::of(&args);
-    dispatch(args, settings).unwrap_or_else(|e| log.fail(&Failure::from(e)))
+    let log = log::of(&args);
+    let done = dispatch(args, log.as_ref(), settings);
+    done.unwrap_or_else(|e| log::fail(log.as_ref(), &Failure::from(e)))
 }
 
-fn dispatch(args: OciArgs, settings: &Settings) -> Result<ExitCode> {
+fn dispatch(args: OciArgs, log: Option<&FailureLog>, settings: &Settings) -> Result<ExitCode> {
     let Some(verb) = args.verb.filter(|_| !args.version) else { return info::version() };
     if !matches!(verb, Verb::Spec(_) | Verb::Features | Verb::Attend(_)) {
         need_root("oci")?;
     }
     let root = args.root.unwrap_or_else(|| settings.run.value.join("oci"));
     let states = States::new(&root);
-    let runtime = Runtime { settings, states, systemd: args.systemd_cgroup };
+    let runtime = Runtime { settings, states, systemd: args.systemd_cgroup, log };
     match verb {
         Verb::Create(args) => create::create(&args, &runtime),
         Verb::Run(args) => create::run(&args, &runtime),
@@ -188,8 +201,9 @@ fn dispatch(args: OciArgs, settings: &Settings) -> Result<ExitCode> {
         Verb::Checkpoint(_) | Verb::Restore(_) => {
             bail!("checkpoint and restore are not supported: a DomU's memory is not saved")
         }
-        Verb::Update(_) => bail!("update is not supported yet: create the container anew"),
-        Verb::Events(_) => bail!("events is not supported yet: `xl list` knows what a DomU takes"),
+        Verb::Update(args) => update::update(&args, &runtime),
+        Verb::Events(args) => events::events(&args, &runtime),
+        Verb::Logs(args) => events::logs(&args, &runtime),
         Verb::Spec(args) => info::spec(&args),
         Verb::Features => info::features(),
         Verb::Attend(args) => exec::attend(&args),
@@ -219,6 +233,10 @@ mod tests {
             "r ps --format json ID",
             "r list -f json",
             "r update --resources=- ID",
+            "r update --memory 64M --cpu-quota -1 --pids-limit 9 ID",
+            "r events --stats ID",
+            "r events --interval 1s ID",
+            "r logs -f ID",
             "r checkpoint --image-path x ID",
         ] {
             let line = line.split_whitespace().collect::<Vec<_>>().join(" ");

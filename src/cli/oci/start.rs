@@ -7,6 +7,7 @@ use clap::Args;
 
 use super::{Runtime, create};
 use crate::container::control::{Connection, Error, ToClient, ToMonitor};
+use crate::oci::hooks::{self, Moment};
 use crate::oci::state::{Record, Status};
 
 /// A container.
@@ -33,9 +34,16 @@ pub fn begin(record: &Record, runtime: &Runtime<'_>) -> Result<ExitCode> {
         ToClient::Ended(report) => Err(create::failed(report)),
         _ => {
             connection.send(&ToMonitor::Leave)?;
+            poststart(record);
             Ok(ExitCode::SUCCESS)
         }
     }
+}
+
+/// Runs what is to be run when the process does.
+pub fn poststart(record: &Record) {
+    let state = record.state(Status::Running.word());
+    hooks::later(Moment::Poststart, &record.hooks, &record.bundle, &state);
 }
 
 /// Stops the CPUs of a container.

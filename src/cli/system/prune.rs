@@ -15,6 +15,7 @@ use super::super::{network, rm};
 use super::df::layer_size;
 use crate::config::Settings;
 use crate::container::definition::Definition;
+use crate::oci::{self, disks};
 
 /// `vxn system prune`.
 #[derive(Debug, Args)]
@@ -60,6 +61,10 @@ pub fn run(args: &PruneArgs, settings: &Settings) -> Result<ExitCode> {
         remove::print(&images);
         println!();
     }
+    // No filter picks them.
+    if args.filter.is_empty() {
+        freed += disks::prune(&oci::store(&settings.root.value))?;
+    }
     println!("Total reclaimed space: {}", bytes(freed + images.bytes));
     Ok(ExitCode::SUCCESS)
 }
@@ -88,6 +93,9 @@ fn warning(args: &PruneArgs) -> String {
         what.push("all anonymous volumes that no container uses".to_owned());
     }
     what.push(format!("all images without a {which}, and what broken pulls left"));
+    if args.filter.is_empty() {
+        what.push("all root disks that OCI containers can share".to_owned());
+    }
     format!("This will remove:\n  - {}", what.join("\n  - "))
 }
 

@@ -12,7 +12,7 @@ use super::super::report::{ENGINE_FAILED, KILLED, NOT_EXECUTABLE, NOT_FOUND, Rep
 use super::super::streams::{Input, Progress};
 use super::files::answer;
 use super::phase::Phase;
-use super::{Attendance, Error, GRACE, Other, Work};
+use super::{Attendance, Error, GRACE, Other, Work, write_back};
 use crate::guest::{Event, Guest, Rest};
 use crate::libxl::EventKind;
 
@@ -71,8 +71,11 @@ impl Attendance<'_> {
                 let clients = &mut self.desk.clients;
                 if Some(stream.process) == self.process {
                     self.outlets[index(stream.kind)].end(clients);
-                } else if let Some(client) = self.others.get(&stream.process).and_then(|o| o.client)
-                {
+                    return Ok(());
+                }
+                self.returned_all(stream);
+                let clients = &mut self.desk.clients;
+                if let Some(client) = self.others.get(&stream.process).and_then(|o| o.client) {
                     clients.output_end(client, stream.kind);
                 }
                 Ok(())
@@ -85,7 +88,7 @@ impl Attendance<'_> {
                 Ok(())
             }
             Event::Failed(message) => {
-                self.report = Some(Report::failed(ENGINE_FAILED, format!("the guest: {message}")));
+                self.report = Some(self.broken(format!("the guest: {message}")));
                 Ok(())
             }
         }
@@ -177,7 +180,7 @@ impl Attendance<'_> {
             self.outlets[index(stream.kind)].put(bytes, &mut self.desk.clients);
         } else if let Some(client) = self.others.get(&stream.process).and_then(|o| o.client) {
             self.desk.clients.output(client, stream.kind, &bytes);
-        } else {
+        } else if !self.returned(stream, &bytes)? {
             self.checks.hear(stream.process, &bytes);
             self.session.consumed(stream, bytes.len())?;
         }
@@ -200,6 +203,10 @@ impl Attendance<'_> {
             return Ok(());
         }
         let Some(Other { client, work }) = self.others.remove(&process) else { return Ok(()) };
+        if work == Work::WriteBack {
+            self.return_ended(report);
+            return Ok(());
+        }
         if work == Work::HealthCheck {
             return self.checked(process, report);
         }
@@ -234,6 +241,9 @@ impl Attendance<'_> {
         for progress in self.mailbox.take() {
             self.progress();
             match progress {
+                Progress::Written { tag: write_back::TAG, bytes } => self.unpacked(bytes)?,
+                Progress::Broken { tag: write_back::TAG, error } => self.not_unpacked(&error)?,
+                Progress::Finished { tag: write_back::TAG } => self.unpacker_ended(),
                 Progress::Written { tag, bytes } => self.outlets[tag].written(bytes),
                 Progress::Broken { tag, error } => {
                     tracing::debug!("output {tag}: {error}");
@@ -269,6 +279,8 @@ impl Attendance<'_> {
             }
             self.report = Some(match &self.phase {
                 Phase::PoweringOff { report, .. } => report.clone(),
+                Phase::Returning { .. } if self.has_returned() => continue,
+                Phase::Returning { report, .. } => self.not_returned(report, "the DomU is gone"),
                 _ => gone(&event.kind),
             });
         }

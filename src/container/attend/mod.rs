@@ -11,6 +11,7 @@ mod news;
 mod outlet;
 mod phase;
 mod requests;
+mod write_back;
 
 use std::collections::BTreeMap;
 use std::io;
@@ -38,6 +39,7 @@ use health::Checks;
 use look::Looks;
 use outlet::Outlet;
 use phase::{Deadlines, Phase};
+use write_back::Returning;
 
 /// How long a guest that has closed its channel may take to go down, one whose
 /// process has ended to end its streams, and a process to die of a SIGKILL.
@@ -70,8 +72,12 @@ pub struct Attendance<'a> {
     phase: Phase,
     deadlines: Deadlines,
     interrupts: u32,
+    /// What the process has written, on its way back.
+    returning: Option<Returning>,
     /// The user has asked for a stop, not only for a signal.
     stopping: bool,
+    /// Whatever is left of the container is to go.
+    removed: bool,
     report: Option<Report>,
 }
 
@@ -96,6 +102,8 @@ enum Work {
     },
     /// The container's files.
     Files,
+    /// The return of what its process has written.
+    WriteBack,
     /// A check of the container's health.
     HealthCheck,
 }
@@ -144,7 +152,9 @@ impl<'a> Attendance<'a> {
             phase,
             deadlines: Deadlines::default(),
             interrupts: 0,
+            returning: None,
             stopping: false,
+            removed: false,
             report: None,
         };
         attendance.watch_again();
@@ -158,13 +168,22 @@ impl<'a> Attendance<'a> {
             match self.turn() {
                 Ok(None) => {}
                 Ok(Some(report)) => break report,
-                Err(e) => break Report::failed(ENGINE_FAILED, e.to_string()),
+                Err(e) => break self.broken(e.to_string()),
             }
         };
         self.tell_end(&report);
+        self.complain(&report);
         let puzzling = report.error.is_some() && report.code == ENGINE_FAILED;
         let console = self.close_console(puzzling);
         Report { console, ..report }
+    }
+
+    /// It cannot go on: the life ends, but for a process that has ended already as it has.
+    fn broken(&self, why: String) -> Report {
+        match &self.phase {
+            Phase::Returning { report, .. } => self.not_returned(report, &why),
+            _ => Report::failed(ENGINE_FAILED, why),
+        }
     }
 
     fn turn(&mut self) -> Result<Option<Report>, Error> {
@@ -175,6 +194,7 @@ impl<'a> Attendance<'a> {
         // The outputs may have been finished when the exit came. It may have something
         // to say to the guest, so it comes before all that is sent.
         self.complete()?;
+        self.still_returning(rest);
         self.channel.send(self.session.outbox())?;
         self.desk.clients.flush();
         if self.report.is_none() {
@@ -246,10 +266,24 @@ impl<'a> Attendance<'a> {
         if matches!(self.phase, Phase::Running) {
             return self.running_too_long(now);
         }
-        if self.phase.until().is_some_and(|until| until <= now) {
-            self.report = self.phase.overdue(self.plan);
+        if self.phase.until().is_none_or(|until| until > now) {
+            return Ok(());
         }
-        Ok(())
+        match (&self.phase, self.phase.overdue(self.plan)) {
+            (Phase::Exited { .. }, Some(report)) if self.plan.definition.write_back.is_some() => {
+                self.end_life(report)
+            }
+            (Phase::Returning { .. }, Some(report)) => {
+                let seconds = phase::SYNC.as_secs();
+                let why = format!("the guest sent nothing for {seconds} s");
+                self.report = Some(self.not_returned(&report, &why));
+                Ok(())
+            }
+            (_, report) => {
+                self.report = report;
+                Ok(())
+            }
+        }
     }
 
     fn running_too_long(&mut self, now: Instant) -> Result<(), Error> {
@@ -318,8 +352,10 @@ impl<'a> Attendance<'a> {
     }
 
     /// The process has ended and all of its output is written: so has the life,
-    /// once the guest has written to the container's disk what it still holds.
+    /// once the guest has given back what the process has written, or written to the
+    /// container's disk what it still holds.
     fn complete(&mut self) -> Result<(), Error> {
+        self.finish_return();
         let Phase::Exited { report, .. } = &self.phase else { return Ok(()) };
         if self.report.is_some() || !self.outlets.iter().all(Outlet::is_over) {
             return Ok(());
@@ -328,6 +364,6 @@ impl<'a> Attendance<'a> {
             Some(why) => Report { oom_killed: report.oom_killed, ..Report::failed(KILLED, why) },
             None => report.clone(),
         };
-        self.power_off(report)
+        self.end_life(report)
     }
 }

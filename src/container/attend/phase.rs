@@ -18,6 +18,8 @@ pub enum Phase {
     Running,
     /// The process has ended; the rest of its output is awaited.
     Exited { report: Report, until: Instant },
+    /// What the process has written to its root is on its way back.
+    Returning { report: Report, until: Instant },
     /// Everything is over but for the guest's writes.
     PoweringOff { report: Report, until: Instant },
     /// The guest has closed its channel; libxl will tell why.
@@ -31,6 +33,7 @@ impl Phase {
             Phase::Running => None,
             Phase::Booting { until }
             | Phase::Exited { until, .. }
+            | Phase::Returning { until, .. }
             | Phase::PoweringOff { until, .. }
             | Phase::Silent { until } => Some(*until),
         }
@@ -51,6 +54,7 @@ impl Phase {
                 tracing::warn!("the guest did not end the process's output");
                 report.clone()
             }
+            Phase::Returning { report, .. } => report.clone(),
             Phase::PoweringOff { report, .. } => {
                 let text = format!("the guest did not power off within {} s", SYNC.as_secs());
                 let hint = "what the process wrote last may be lost";

@@ -43,7 +43,7 @@ impl Attendance<'_> {
             ToMonitor::HangUp { error } => return self.hang_up(client, error),
             ToMonitor::Stop { signal, seconds } => return self.stop(signal, seconds),
             ToMonitor::Destroy => {
-                self.desk.by_user = true;
+                (self.desk.by_user, self.removed) = (true, true);
                 self.tell("kill", &[("signal", (Signal::SIGKILL as u8).to_string())]);
                 self.report = Some(Report::failed(KILLED, "the container was removed"));
                 return Ok(());

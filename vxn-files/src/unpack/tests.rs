@@ -239,3 +239,74 @@ proptest! {
         yard.untouched();
     }
 }
+
+fn layer(yard: &Yard, entries: &[(EntryType, &str, &str)]) -> Result<u64> {
+    let root = Root::open(&yard.path("")).unwrap();
+    let done = unpack_layer(&root, &options(), &mut &*archive(entries));
+    yard.untouched();
+    done
+}
+
+#[test]
+fn a_layer_removes_what_it_marks_and_replaces_what_is_there() {
+    let yard = Yard::new();
+    fs::create_dir_all(yard.path("gone/deep/deeper")).unwrap();
+    fs::create_dir_all(yard.path("dir/sub")).unwrap();
+    for name in ["gone/f", "gone/deep/g", "gone/deep/deeper/h", "dir/f", "dir/sub/f", "file", "old"]
+    {
+        fs::write(yard.path(name), "old").unwrap();
+    }
+    symlink("../..", yard.path("gone/up")).unwrap();
+    let done = layer(
+        &yard,
+        &[
+            (FILE, ".wh.gone", ""),
+            (FILE, ".wh.never", ""),
+            (FILE, ".wh.old", ""),
+            (FILE, "dir", "a file"),
+            (DIR, "file/", ""),
+            (FILE, "file/in", "new"),
+            (FILE, "none/such", "made"),
+        ],
+    );
+    assert_eq!(done.unwrap(), 7);
+    for name in ["gone", "old", ".wh.old"] {
+        assert!(fs::symlink_metadata(yard.path(name)).is_err(), "{name}");
+    }
+    assert_eq!((yard.read("dir"), yard.read("file/in")), ("a file".into(), "new".into()));
+    assert_eq!(yard.read("none/such"), "made");
+    assert_eq!(layer(&yard, &[]).unwrap(), 0);
+}
+
+#[test]
+fn a_hostile_layer_stays_inside() {
+    for entries in [
+        &[(FILE, "../.wh.secret", "")][..],
+        &[(LINK, "l", ".."), (FILE, "l/.wh.secret", "")],
+        &[(LINK, "l", ".."), (FILE, "l/secret", "x")],
+        &[(HARD, "h", "../secret"), (FILE, "h", "x")],
+        &[(FILE, ".wh...", "")],
+        &[(FILE, ".wh..", "")],
+        &[(FILE, ".wh.", "")],
+        &[(FILE, ".wh..wh..opq", "")],
+        &[(EntryType::Char, "disk", "")],
+    ] {
+        layer(&Yard::new(), entries).expect_err(&format!("{entries:?}"));
+    }
+    // A link is replaced and removed as what it is.
+    let yard = Yard::new();
+    layer(&yard, &[(LINK, "l", ".."), (FILE, "l", "x")]).unwrap();
+    assert_eq!(yard.read("l"), "x");
+    layer(&yard, &[(LINK, "m", ".."), (FILE, ".wh.m", "")]).unwrap();
+    layer(&yard, &[(LINK, "n", ".."), (DIR, "n/", ""), (FILE, "n/secret", "mine")]).unwrap();
+    assert_eq!(yard.read("n/secret"), "mine");
+}
+
+#[test]
+fn however_deep_a_directory_is_it_goes() {
+    let yard = Yard::new();
+    let deep = "d/".repeat(1500);
+    fs::create_dir_all(yard.path(&deep)).unwrap();
+    layer(&yard, &[(FILE, ".wh.d", "")]).unwrap();
+    assert!(!yard.path("d").exists());
+}
