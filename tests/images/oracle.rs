@@ -1,5 +1,6 @@
 //! What others make of the same layers: umoci, and GNU tar with the whiteouts
 //! of the specification carried out by hand.
+#![allow(dead_code, reason = "each suite uses its part")]
 
 use std::collections::BTreeMap;
 use std::fs;
