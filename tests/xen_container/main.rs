@@ -11,6 +11,7 @@ mod lifecycle;
 mod limits;
 mod logs;
 mod looking;
+mod networks;
 mod terminal;
 mod volumes;
 
