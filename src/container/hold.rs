@@ -197,7 +197,7 @@ fn decide(desk: &mut Desk, client: ClientId, heard: Heard) -> Decision {
             | ToMonitor::Attach { .. }
             | ToMonitor::Exec { .. }
             | ToMonitor::Connect(_)
-            | ToMonitor::Disconnect { .. },
+            | ToMonitor::Disconnect(_),
         ) => {
             let message = "container not running: it was not started yet".to_owned();
             desk.clients.tell(client, &ToClient::Refused { message });

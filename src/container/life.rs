@@ -219,7 +219,7 @@ fn hear(desk: &mut Desk) {
                 | ToMonitor::Exec { .. }
                 | ToMonitor::Files(_)
                 | ToMonitor::Connect(_)
-                | ToMonitor::Disconnect { .. },
+                | ToMonitor::Disconnect(_),
             ) => {
                 let message = "the container is waiting to be started again".to_owned();
                 desk.clients.tell(client, &ToClient::Refused { message });

@@ -23,7 +23,8 @@ impl Host {
     /// The interfaces of a container and where its default routes lead, the first one first.
     #[track_caller]
     fn links(&self, name: &str) -> String {
-        let script = "ls /sys/class/net | grep eth; ip route | grep default | cut -d' ' -f3,5,7";
+        let script = "ls /sys/class/net | grep eth; \
+                      ip route | awk '/^default/ { print $3, $5, $7 }' | sed 's/ *$//'";
         self.ok(["exec", name, "sh", "-c", script])
     }
 }

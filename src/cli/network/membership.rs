@@ -9,7 +9,7 @@ use clap::Args;
 use super::super::engine::Engine;
 use super::super::network_flags::host_name;
 use crate::config::Settings;
-use crate::container::control::ToMonitor;
+use crate::container::control::{Departure, ToMonitor};
 use crate::container::definition::Definition;
 use crate::container::network::{Membership, NetworkSpec, owner_name};
 use crate::container::{journal, news};
@@ -78,7 +78,7 @@ pub fn disconnect(args: &DisconnectArgs, settings: &Settings) -> anyhow::Result<
     let definition = engine.store.find(&args.container)?;
     let owner = owner_name(definition.name.as_str());
     let DisconnectArgs { network, force, .. } = args;
-    let message = ToMonitor::Disconnect { network: network.clone(), force: *force };
+    let message = ToMonitor::Disconnect(Departure { network: network.clone(), force: *force });
     change(&engine, &definition, &message, |spec| spec.disconnect(&owner, network))
         .with_context(|| format!("cannot disconnect {owner} from network {network}"))?;
     news::tell_network(engine.store.root(), &definition, "disconnect", network);

@@ -6,7 +6,7 @@
 use std::mem::take;
 use std::time::{Duration, Instant};
 
-use super::super::control::{ClientId, ToClient};
+use super::super::control::{ClientId, Departure, ToClient};
 use super::super::network::Membership;
 use super::{Attendance, Error};
 use crate::guest::Guest;
@@ -105,9 +105,10 @@ impl Attendance<'_> {
     pub(super) fn disconnect(
         &mut self,
         client: ClientId,
-        network: &str,
-        force: bool,
+        departure: &Departure,
     ) -> Result<(), Error> {
+        let Departure { network, force } = departure;
+        let force = *force;
         let hindered = self.hindrance().filter(|_| !(force && self.paused()));
         let known = self.connection.devid(network).map_err(|e| e.to_string());
         let known = hindered.map_or(known, |why| Err(why.to_owned()));

@@ -69,9 +69,7 @@ impl Attendance<'_> {
             }
             ToMonitor::Exec { spec, detached } => return self.exec(client, spec, detached),
             ToMonitor::Connect(membership) => return self.connect(client, &membership),
-            ToMonitor::Disconnect { network, force } => {
-                return self.disconnect(client, &network, force);
-            }
+            ToMonitor::Disconnect(departure) => return self.disconnect(client, &departure),
             ToMonitor::Query(query) => return self.query(client, query),
             ToMonitor::Console { follow } => {
                 self.show_console(client, follow);

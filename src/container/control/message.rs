@@ -78,12 +78,7 @@ pub enum ToMonitor {
     /// Put the container on another network as well. Answered with `Done`.
     Connect(Membership),
     /// Take it off a network. Answered with `Done`.
-    Disconnect {
-        /// The network's name.
-        network: String,
-        /// Do not wait for the guest.
-        force: bool,
-    },
+    Disconnect(Departure),
     /// Ask the guest. Answered with its `Answer`.
     Query(Query),
     /// Show the guest's kernel log as stdout: what is kept of it, then what comes.
@@ -92,6 +87,15 @@ pub enum ToMonitor {
         /// Go on with what comes.
         follow: bool,
     },
+}
+
+/// How a container is to leave a network.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Departure {
+    /// The network's name.
+    pub network: String,
+    /// Do not wait for the guest.
+    pub force: bool,
 }
 
 impl Message for ToMonitor {
