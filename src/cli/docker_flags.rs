@@ -34,7 +34,7 @@ const DIFFERS: [(&str, &str); 16] = [
     ("ip", "on the default network too"),
     ("log-driver", "`local` and `none`"),
     ("memory", "all of it is the DomU's from its start, its kernel included"),
-    ("network", "`none`, `bridge` or a network of `vxn network`; never Dom0's"),
+    ("network", "`none`, `bridge` or networks of `vxn network`, several too; never Dom0's"),
     ("oom-score-adj", "among the processes of the guest"),
     ("pids-limit", "in the guest"),
     ("privileged", "every capability in the guest; no device of Dom0"),

@@ -85,7 +85,7 @@ fn inspect(engine: &Engine, definition: &Definition) -> anyhow::Result<Value> {
         "RestartCount": restarts(&condition),
         "LogPath": log::directory(&home).join("container.log"),
         "HostConfig": host_config(definition),
-        "NetworkSettings": network_settings(held.of(&definition.id)),
+        "NetworkSettings": network_settings(definition, &held.of(&definition.id)),
         "Mounts": mounts(definition, &Volumes::new(engine.store.root())),
         "Config": {
             "Hostname": definition.hostname,
@@ -206,26 +206,41 @@ fn health_check(check: &HealthCheck) -> Value {
     })
 }
 
-/// Its network while it runs; docker's fields for the first address of each kind.
-fn network_settings(lease: Option<&Lease>) -> Value {
-    let Some(lease) = lease else { return json!({ "Networks": {}, "Ports": {} }) };
-    let address = |v4| lease.addresses.iter().find(|net| net.addr().is_ipv4() == v4);
-    let gateway = |v4| lease.gateways.iter().find(|ip| ip.is_ipv4() == v4);
+/// Its networks, and what it has there while it runs; docker's older fields are those
+/// of the first one.
+fn network_settings(definition: &Definition, leases: &[&Lease]) -> Value {
+    let memberships = &definition.network.memberships;
+    let mut networks: BTreeMap<&str, Value> =
+        memberships.iter().map(|one| (one.network.as_str(), endpoint(None))).collect();
+    for lease in leases {
+        networks.insert(&lease.network, endpoint(Some(lease)));
+    }
+    for one in memberships {
+        networks.entry(&one.network).and_modify(|value| value["Aliases"] = json!(one.aliases));
+    }
+    let mut all = endpoint(leases.first().copied());
+    all["Bridge"] = json!(leases.first().map_or("", |lease| &lease.bridge));
+    all["Networks"] = json!(networks);
+    let forwards: Vec<Forward> = leases.iter().flat_map(|lease| lease.forwards.clone()).collect();
+    all["Ports"] = ports(&forwards);
+    all
+}
+
+/// docker's fields for the first address of each kind; empty ones without a lease.
+fn endpoint(lease: Option<&Lease>) -> Value {
+    let address = |v4| lease?.addresses.iter().find(|net| net.addr().is_ipv4() == v4);
+    let gateway = |v4| lease?.gateways.iter().find(|ip| ip.is_ipv4() == v4);
     let of = |field: fn(&IpNet) -> String, v4| address(v4).map(field).unwrap_or_default();
-    let settings = json!({
+    let by = |v4| gateway(v4).map(ToString::to_string).unwrap_or_default();
+    json!({
         "IPAddress": of(|net| net.addr().to_string(), true),
         "IPPrefixLen": address(true).map_or(0, IpNet::prefix_len),
-        "Gateway": gateway(true),
+        "Gateway": by(true),
         "GlobalIPv6Address": of(|net| net.addr().to_string(), false),
         "GlobalIPv6PrefixLen": address(false).map_or(0, IpNet::prefix_len),
-        "IPv6Gateway": gateway(false),
-        "MacAddress": lease.mac.to_string(),
-    });
-    let mut all = settings.clone();
-    all["Bridge"] = json!(lease.bridge);
-    all["Networks"] = json!({ &lease.network: settings });
-    all["Ports"] = ports(&lease.forwards);
-    all
+        "IPv6Gateway": by(false),
+        "MacAddress": lease.map(|lease| lease.mac.to_string()).unwrap_or_default(),
+    })
 }
 
 /// `{"80/tcp": [{"HostIp": "0.0.0.0", "HostPort": "8080"}]}`.

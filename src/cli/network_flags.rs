@@ -6,7 +6,7 @@ use anyhow::{Context, bail};
 use clap::Args;
 
 use super::failure::Hint;
-use crate::container::network::{Host, NetworkSpec};
+use crate::container::network::{Host, Membership, NetworkSpec};
 use crate::libxl::Mac;
 use crate::network::{DEFAULT, Networks, Publish};
 
@@ -17,9 +17,16 @@ const HOST_GATEWAY: &str = "host-gateway";
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Network")]
 pub struct NetworkFlags {
-    /// Network of the container: none, bridge, or one that `vxn network create` made.
-    #[arg(long, visible_alias = "net", value_name = "NETWORK", default_value = DEFAULT)]
-    network: String,
+    /// Networks of the container: none, bridge, or those that `vxn network create` made.
+    /// The first that is not internal is its way out, and has its published ports.
+    #[arg(
+        long,
+        visible_alias = "net",
+        value_name = "NETWORK|name=NETWORK,ip=…,ip6=…,mac-address=…,alias=…",
+        default_value = DEFAULT,
+        value_parser = membership
+    )]
+    network: Vec<Membership>,
     /// Publish a port, or a range of ports, of the container on this host.
     #[arg(short, long, value_name = "[[IP:]HOST:]CONTAINER[/PROTOCOL]", value_parser = publish)]
     publish: Vec<Published>,
@@ -29,16 +36,16 @@ pub struct NetworkFlags {
     /// Expose a port, or a range of ports, in addition to the image's.
     #[arg(long, value_name = "PORT[-PORT][/PROTOCOL]")]
     expose: Vec<String>,
-    /// IPv4 address of the container.
+    /// IPv4 address of the container, on its first network.
     #[arg(long, value_name = "ADDRESS")]
     ip: Option<Ipv4Addr>,
-    /// IPv6 address of the container.
+    /// IPv6 address of the container, on its first network.
     #[arg(long, value_name = "ADDRESS")]
     ip6: Option<Ipv6Addr>,
-    /// Hardware address of the container's interface.
+    /// Hardware address of the container's first interface.
     #[arg(long, value_name = "MAC", value_parser = mac)]
     mac_address: Option<Mac>,
-    /// Another name by which containers on the same network find this one.
+    /// Another name by which containers on its first network find this one.
     #[arg(long, value_name = "NAME", value_parser = host_name)]
     network_alias: Vec<String>,
     /// Name server for the container, in place of Dom0's.
@@ -73,8 +80,33 @@ fn mac(text: &str) -> Result<Mac, String> {
     }
 }
 
+/// `NETWORK`, or docker's long form.
+fn membership(text: &str) -> Result<Membership, String> {
+    let mut membership = Membership::default();
+    if !text.contains('=') {
+        membership.network = text.to_owned();
+        return Ok(membership);
+    }
+    for pair in text.split(',') {
+        let (key, value) = pair.split_once('=').ok_or_else(|| format!("{pair:?} has no value"))?;
+        let address = |_| format!("{value:?} is not an address for {key}");
+        match key {
+            "name" => value.clone_into(&mut membership.network),
+            "ip" => membership.ip = Some(value.parse().map_err(address)?),
+            "ip6" => membership.ip6 = Some(value.parse().map_err(address)?),
+            "mac-address" => membership.mac = Some(mac(value)?),
+            "alias" => membership.aliases.push(host_name(value)?),
+            _ => return Err(format!("no key {key:?}: name, ip, ip6, mac-address, alias")),
+        }
+    }
+    if membership.network.is_empty() {
+        return Err("name= is missing".to_owned());
+    }
+    Ok(membership)
+}
+
 /// What can stand in `/etc/hosts` as a name.
-fn host_name(text: &str) -> Result<String, String> {
+pub(super) fn host_name(text: &str) -> Result<String, String> {
     let good = |b: u8| b.is_ascii_alphanumeric() || b"-._".contains(&b);
     if text.is_empty() || text.len() > 253 || !text.bytes().all(good) {
         return Err("a name has 1 to 253 letters, digits, dots or dashes".to_owned());
@@ -110,7 +142,7 @@ impl NetworkFlags {
     /// # Errors
     /// When flags contradict each other, or the network does not exist.
     pub fn spec(self, exposed: &[String], networks: &Networks) -> anyhow::Result<NetworkSpec> {
-        let network = self.checked(networks)?;
+        let memberships = self.memberships(networks)?;
         let mut ports: Vec<Publish> =
             self.publish.iter().flat_map(|published| published.0.iter().cloned()).collect();
         let exposed = exposed.iter().map(|text| (text, "the image"));
@@ -127,13 +159,9 @@ impl NetworkFlags {
             }
         }
         Ok(NetworkSpec {
-            network,
+            memberships,
             namespace: None,
-            ip: self.ip,
-            ip6: self.ip6,
-            mac: self.mac_address,
             ports,
-            aliases: self.network_alias,
             dns: self.dns,
             dns_search: self.dns_search,
             dns_option: self.dns_option,
@@ -141,19 +169,36 @@ impl NetworkFlags {
         })
     }
 
-    /// The network's name, if there is one and it exists.
-    fn checked(&self, networks: &Networks) -> anyhow::Result<Option<String>> {
-        match self.network.as_str() {
-            "none" => self.check_none().map(|()| None),
-            "default" => Ok(Some(DEFAULT.to_owned())),
-            "host" => Err(anyhow::anyhow!("a container cannot have Dom0's network: it is a VM"))
-                .context(Hint("publish its ports with -p".to_owned())),
-            name if name.starts_with("container:") => {
-                Err(anyhow::anyhow!("containers cannot share a network stack: each is a VM"))
-                    .context(Hint("put both on one network: they find each other by name".into()))
+    /// The networks, if there are any and they exist. As with docker, the flags that
+    /// say what the container is there are about the first one.
+    fn memberships(&self, networks: &Networks) -> anyhow::Result<Vec<Membership>> {
+        let mut spec = NetworkSpec::default();
+        for membership in &self.network {
+            match named(&membership.network, networks)? {
+                None if self.network.len() > 1 => {
+                    bail!("--network none and another network cannot go together")
+                }
+                None => self.check_none()?,
+                Some(network) => {
+                    spec.connect("the container", Membership { network, ..membership.clone() })?;
+                }
             }
-            name => Ok(Some(networks.find(name)?.name)),
         }
+        if let Some(first) = spec.memberships.first_mut() {
+            let given = [
+                ("--ip", first.ip.is_some() && self.ip.is_some()),
+                ("--ip6", first.ip6.is_some() && self.ip6.is_some()),
+                ("--mac-address", first.mac.is_some() && self.mac_address.is_some()),
+            ];
+            if let Some((flag, _)) = given.into_iter().find(|(_, twice)| *twice) {
+                bail!("{flag} says what --network {} says too", first.network);
+            }
+            first.ip = first.ip.or(self.ip);
+            first.ip6 = first.ip6.or(self.ip6);
+            first.mac = first.mac.or(self.mac_address);
+            first.aliases.extend(self.network_alias.iter().cloned());
+        }
+        Ok(spec.memberships)
     }
 
     /// Without an interface there is nothing to publish, and no address to have.
@@ -169,6 +214,80 @@ impl NetworkFlags {
         match given.into_iter().find(|(_, given)| *given) {
             Some((flag, _)) => bail!("{flag} needs a network, and --network is none"),
             None => Ok(()),
+        }
+    }
+}
+
+/// The name of a network that exists; none for no network.
+fn named(name: &str, networks: &Networks) -> anyhow::Result<Option<String>> {
+    match name {
+        "none" => Ok(None),
+        "default" => Ok(Some(DEFAULT.to_owned())),
+        "host" => Err(anyhow::anyhow!("a container cannot have Dom0's network: it is a VM"))
+            .context(Hint("publish its ports with -p".to_owned())),
+        name if name.starts_with("container:") => {
+            Err(anyhow::anyhow!("containers cannot share a network stack: each is a VM"))
+                .context(Hint("put both on one network: they find each other by name".into()))
+        }
+        name => Ok(Some(networks.find(name)?.name)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+    use crate::network::{Defaults, NewNetwork};
+
+    #[derive(Debug, Parser)]
+    struct Line {
+        #[command(flatten)]
+        network: NetworkFlags,
+    }
+
+    fn spec(words: &[&str]) -> anyhow::Result<NetworkSpec> {
+        let dir = tempfile::tempdir()?;
+        let networks = Networks::new(dir.path(), dir.path(), Defaults::default());
+        networks.create(NewNetwork { name: "back".to_owned(), ..NewNetwork::default() })?;
+        let line = Line::try_parse_from([&["x"], words].concat())?;
+        line.network.spec(&[], &networks)
+    }
+
+    #[test]
+    fn a_container_can_be_on_several_networks() {
+        let names = |words: &[&str]| -> Vec<String> {
+            spec(words).unwrap().memberships.into_iter().map(|one| one.network).collect()
+        };
+        assert_eq!(names(&[]), [DEFAULT]);
+        assert_eq!(names(&["--network", "back"]), ["back"]);
+        assert_eq!(names(&["--network", "back", "--net", "default"]), ["back", DEFAULT]);
+        assert!(names(&["--network=none"]).is_empty());
+        let long = "--network=name=back,ip=10.9.0.7,alias=db,alias=store";
+        let both = spec(&["--network=bridge", long, "--ip=10.1.0.9", "--network-alias=w"]).unwrap();
+        let [first, second] = &both.memberships[..] else { panic!("{both:?}") };
+        assert_eq!(
+            (first.ip, &first.aliases[..]),
+            (Some(Ipv4Addr::new(10, 1, 0, 9)), &["w".to_owned()][..])
+        );
+        assert_eq!(second.ip, Some(Ipv4Addr::new(10, 9, 0, 7)));
+        assert_eq!(second.aliases, ["db", "store"]);
+    }
+
+    #[test]
+    fn what_cannot_be_of_networks_is_refused() {
+        for words in [
+            &["--network=none", "--network=back"][..],
+            &["--network=back", "--network=back"],
+            &["--network=host"],
+            &["--network=nowhere"],
+            &["--network=ip=10.9.0.7"],
+            &["--network=name=back,nonsense=1"],
+            &["--network=name=back,ip=x"],
+            &["--network=name=back,ip=10.9.0.7", "--ip=10.9.0.8"],
+            &["--network=none", "-p", "80:80"],
+        ] {
+            assert!(spec(words).is_err(), "{words:?}");
         }
     }
 }

@@ -27,10 +27,10 @@ pub fn run(args: &PortArgs, settings: &Settings) -> anyhow::Result<ExitCode> {
     let engine = Engine::new("port", settings)?;
     let definition = engine.store.find(&args.container)?;
     let held = Held::load(&engine.run)?;
-    let forwards = held.of(&definition.id).map_or(&[][..], |lease| &lease.forwards);
+    let forwards = held.forwards(&definition.id);
     let text = match args.port {
         None => forwards.iter().map(|forward| format!("{forward}\n")).collect(),
-        Some(port) => reached(forwards, port),
+        Some(port) => reached(&forwards, port),
     };
     if let (Some((port, protocol)), true) = (args.port, text.is_empty()) {
         bail!("no public port {port}/{protocol} is published for container {}", definition.name);

@@ -29,7 +29,7 @@ pub struct PsArgs {
     /// Only their ids.
     #[arg(short, long)]
     quiet: bool,
-    /// Only those with id=, name=, status=, exited=, health=, ancestor= or label= so.
+    /// Only those with id=, name=, status=, exited=, health=, ancestor=, network= or label= so.
     #[arg(short, long, value_name = "KEY=VALUE")]
     filter: Vec<String>,
     /// A line like '{{.ID}} {{.Names}}' for each, in place of the table.
@@ -62,6 +62,7 @@ struct Row {
     status: String,
     state: &'static str,
     ports: String,
+    networks: String,
     labels: String,
     names: String,
     domid: Option<u32>,
@@ -82,8 +83,8 @@ pub fn run(args: &PsArgs, settings: &Settings) -> anyhow::Result<ExitCode> {
         let condition = engine.condition(&definition)?;
         let shown = all || condition.live().is_some();
         if shown && filters.iter().all(|filter| filter.holds(&definition, &condition)) {
-            let forwards = held.of(&definition.id).map_or(&[][..], |lease| &lease.forwards);
-            rows.push(row(&definition, &condition, forwards, args.no_trunc));
+            let forwards = held.forwards(&definition.id);
+            rows.push(row(&definition, &condition, &forwards, args.no_trunc));
         }
     }
     rows.truncate(wanted.unwrap_or(usize::MAX));
@@ -134,6 +135,7 @@ fn row(definition: &Definition, condition: &Condition, forwards: &[Forward], who
         status: status(condition, now),
         state: condition.word(),
         ports: port::summary(forwards),
+        networks: networks(definition),
         labels: definition
             .labels
             .iter()
@@ -143,6 +145,11 @@ fn row(definition: &Definition, condition: &Condition, forwards: &[Forward], who
         names: definition.name.to_string(),
         domid: condition.live().and_then(|live| live.domid),
     }
+}
+
+fn networks(definition: &Definition) -> String {
+    let memberships = &definition.network.memberships;
+    memberships.iter().map(|one| one.network.as_str()).collect::<Vec<_>>().join(",")
 }
 
 /// docker's words.
@@ -190,6 +197,8 @@ enum Filter {
     Status(String),
     Exited(u8),
     Ancestor(String),
+    /// The name of a network that it is on.
+    Network(String),
     /// A label, with this value if one is said.
     Label(String, Option<String>),
     /// The health of one that runs, in docker's word.
@@ -216,12 +225,14 @@ impl Filter {
             "health" if HEALTH.contains(&value.as_str()) => Ok(Filter::Health(value)),
             "health" => Err(anyhow!("{value:?} is no health: {}", HEALTH.join(", "))),
             "ancestor" => Ok(Filter::Ancestor(value)),
+            "network" => Ok(Filter::Network(value)),
             "label" => Ok(match value.split_once('=') {
                 Some((key, value)) => Filter::Label(key.to_owned(), Some(value.to_owned())),
                 None => Filter::Label(value, None),
             }),
             _ => Err(anyhow!(
-                "there is no filter {key:?}: id, name, status, exited, health, ancestor, label"
+                "there is no filter {key:?}: id, name, status, exited, health, ancestor, network, \
+                 label"
             )),
         }
     }
@@ -238,6 +249,7 @@ impl Filter {
                 definition.image.reference == *image
                     || definition.image.digest.to_string() == *image
             }
+            Filter::Network(name) => definition.network.is_on(name),
             Filter::Health(word) => {
                 let health = condition.live().and_then(|live| live.health.as_ref());
                 health.map_or("none", |health| health.status.word()) == word

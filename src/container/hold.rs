@@ -207,7 +207,9 @@ fn decide(desk: &mut Desk, client: ClientId, heard: Heard) -> Decision {
             ToMonitor::Pause
             | ToMonitor::Unpause
             | ToMonitor::Attach { .. }
-            | ToMonitor::Exec { .. },
+            | ToMonitor::Exec { .. }
+            | ToMonitor::Connect(_)
+            | ToMonitor::Disconnect(_),
         ) => {
             let message = "container not running: it was not started yet".to_owned();
             desk.clients.tell(client, &ToClient::Refused { message });

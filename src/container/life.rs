@@ -9,7 +9,6 @@ use super::attend::Attendance;
 use super::condition::{Phase, Recorded};
 use super::console::ConsoleLog;
 use super::control::{Heard, ToClient, ToMonitor};
-use super::definition::Definition;
 use super::desk::Desk;
 use super::journal::Entry;
 use super::monitor::{Error, io_error};
@@ -110,10 +109,8 @@ impl<E: Into<Error>> From<E> for Death {
 
 /// One life, a transaction: the DomU and its place on the network are gone after it.
 fn one(ctx: &Ctx, plan: &Plan, desk: &mut Desk, size: Option<WindowSize>) -> Result<Report, Death> {
-    let Definition { id, name, network, .. } = &plan.definition;
-    let own = plan.definition.own_names();
-    let connection = Connection::open(&plan.networks, network, id, name.as_str(), &own)?;
-    let result = on_network(ctx, plan, desk, &connection, size);
+    let mut connection = Connection::open(&plan.networks, &plan.definition)?;
+    let result = on_network(ctx, plan, desk, &mut connection, size);
     if !matches!(result, Err(Death::Leftover(_))) {
         connection.close().map_err(|e| Death::Leftover(e.into()))?;
     }
@@ -125,22 +122,22 @@ fn on_network(
     ctx: &Ctx,
     plan: &Plan,
     desk: &mut Desk,
-    connection: &Connection<'_>,
+    connection: &mut Connection,
     size: Option<WindowSize>,
 ) -> Result<Report, Death> {
     let domid = create(ctx, plan, connection)?;
     // They are served for as long as there is a guest, and no disk that hangs keeps it.
     let mut shares = None;
-    let result =
-        connection.connect(domid).map_err(Error::from).and_then(|()| serve(plan, domid)).and_then(
-            |served| attend(ctx, plan, desk, domid, connection, shares.insert(served), size),
-        );
+    let connected = connection.connect(domid).map_err(Error::from);
+    let result = connected
+        .and_then(|()| serve(plan, domid))
+        .and_then(|served| attend(ctx, plan, desk, domid, connection, shares.insert(served), size));
     ctx.destroy(domid).map_err(|e| Death::Leftover(e.into()))?;
     Ok(result?)
 }
 
 /// Creates the DomU, paused.
-fn create(ctx: &Ctx, plan: &Plan, connection: &Connection<'_>) -> Result<DomId, Error> {
+fn create(ctx: &Ctx, plan: &Plan, connection: &Connection) -> Result<DomId, Error> {
     let config = plan.domain(&ctx.host()?, connection.nics(&plan.hotplug))?;
     ctx.check_memory(&config)?;
     Ok(ctx.create_paused(&config)?)
@@ -158,7 +155,7 @@ fn attend(
     plan: &Plan,
     desk: &mut Desk,
     domid: DomId,
-    connection: &Connection<'_>,
+    connection: &mut Connection,
     shares: &Shares,
     size: Option<WindowSize>,
 ) -> Result<Report, Error> {
@@ -220,7 +217,9 @@ fn hear(desk: &mut Desk) {
                 | ToMonitor::Unpause
                 | ToMonitor::Start
                 | ToMonitor::Exec { .. }
-                | ToMonitor::Files(_),
+                | ToMonitor::Files(_)
+                | ToMonitor::Connect(_)
+                | ToMonitor::Disconnect(_),
             ) => {
                 let message = "the container is waiting to be started again".to_owned();
                 desk.clients.tell(client, &ToClient::Refused { message });

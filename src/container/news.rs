@@ -20,6 +20,14 @@ pub fn tell(root: &Path, definition: &Definition, action: &str, more: &[(&str, S
     events::tell(root, &event.with("name", definition.name.as_str()));
 }
 
+/// Tells below `root` that a container has got on or off a network: `action` is docker's
+/// `connect` or `disconnect`.
+pub fn tell_network(root: &Path, definition: &Definition, action: &str, network: &str) {
+    let event = Event::new(Kind::Network, action, network).with("name", network);
+    let event = event.with("container", definition.id.as_str());
+    events::tell(root, &event.with("type", "bridge"));
+}
+
 /// A command in one line, as much of it as is told.
 pub fn command(args: &[Vec<u8>]) -> String {
     let words: Vec<_> = args.iter().map(|arg| String::from_utf8_lossy(arg)).collect();

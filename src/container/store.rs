@@ -143,6 +143,21 @@ impl Containers {
         synced.map_err(at(&self.containers))
     }
 
+    /// Changes a container's definition, whatever else has changed of it meanwhile.
+    ///
+    /// # Errors
+    /// What `change` says; nothing has changed then.
+    pub fn change<E: From<Error>>(
+        &self,
+        id: &ContainerId,
+        change: impl FnOnce(&mut Definition) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let _lock = self.lock()?;
+        let mut definition = self.load(id)?;
+        change(&mut definition)?;
+        Ok(self.write(&self.home(id), &definition)?)
+    }
+
     /// Replaces a container's definition. A new name is claimed, the old one freed.
     ///
     /// # Errors

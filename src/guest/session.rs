@@ -76,6 +76,8 @@ pub enum Event {
     Failed(String),
     /// The answer to the oldest question that had none.
     Answer(Answer),
+    /// Its network is as it was told last, or why not.
+    Networked(Option<String>),
 }
 
 /// How far the greeting is.
@@ -114,6 +116,8 @@ pub struct Session {
     next: u16,
     /// What was asked and not answered yet.
     queries: VecDeque<Query>,
+    /// How often it was told of its network without an answer.
+    networks: u32,
     outbox: Vec<u8>,
 }
 
@@ -127,7 +131,8 @@ impl Session {
     /// A conversation that the guest has to begin.
     pub fn new() -> Session {
         let (processes, queries) = (BTreeMap::new(), VecDeque::new());
-        Session { guest: Guest::Booting, processes, next: 0, queries, outbox: Vec::new() }
+        let outbox = Vec::new();
+        Session { guest: Guest::Booting, processes, next: 0, queries, networks: 0, outbox }
     }
 
     /// How far the greeting is.
@@ -147,8 +152,9 @@ impl Session {
         self.tell(&ToGuest::Configure(Box::new(configure)))
     }
 
-    /// Tells the guest what its network is to be.
+    /// Tells the guest what its network is to be. It answers.
     pub fn network(&mut self, network: vxn_proto::Network) -> Result<(), Error> {
+        self.networks += 1;
         self.tell(&ToGuest::Network(network))
     }
 
@@ -318,6 +324,11 @@ impl Session {
                 let asked = self.queries.pop_front().filter(|&query| answer.answers(query));
                 asked.ok_or(Error::OutOfTurn("Answer"))?;
                 Ok(Some(Event::Answer(answer)))
+            }
+            ToHost::Networked { error } => {
+                self.networks =
+                    self.networks.checked_sub(1).ok_or(Error::OutOfTurn("Networked"))?;
+                Ok(Some(Event::Networked(error)))
             }
         }
     }

@@ -56,6 +56,14 @@ impl Ctx {
         })
     }
 
+    /// Takes an interface away without waiting for the guest, which may be paused
+    /// (`libxl_device_nic_destroy`).
+    pub fn pull_nic(&self, domid: DomId, devid: u32) -> Result<()> {
+        self.run(format_args!("pull network interface {devid} out of domain {domid}"), |ctx| {
+            ffi::RawNic::find(ctx, domid, devid)?.pull(ctx, domid)
+        })
+    }
+
     /// The interfaces of a domain (`libxl_device_nic_list`).
     pub fn nics(&self, domid: DomId) -> Result<Vec<AttachedNic>> {
         self.run(format_args!("list the network interfaces of domain {domid}"), |ctx| {

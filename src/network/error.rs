@@ -100,9 +100,14 @@ pub enum Error {
     /// The network has no way out, and none in.
     #[error("network {0} is internal: nothing can be published on it")]
     Internal(String),
-    /// The owner has no lease.
-    #[error("{0} is not connected to a network")]
-    NotConnected(String),
+    /// The owner has no lease on the network.
+    #[error("{owner} is not connected to network {network}")]
+    NotConnected {
+        /// Who.
+        owner: String,
+        /// To what.
+        network: String,
+    },
     /// Dom0's kernel cannot do what nft asks of it.
     #[error("this kernel cannot forward ports and masquerade with nf_tables ({words})")]
     NoNfTables {

@@ -63,21 +63,22 @@ impl Networks {
         })
     }
 
-    /// Publishes more ports of an owner who has a lease, and returns them. All
-    /// of them or none.
+    /// Publishes more ports of an owner who has a lease on that network, and returns
+    /// them. All of them or none.
     ///
     /// # Errors
     /// [`Error::NotConnected`], [`Error::PortTaken`] and others; nothing has
     /// changed then.
-    pub fn publish(&self, owner: &str, ports: &[Publish]) -> Result<Vec<Forward>> {
-        let networks = self.list()?;
+    pub fn publish(&self, owner: &Owner, name: &str, ports: &[Publish]) -> Result<Vec<Forward>> {
+        let network = self.find(name)?;
         self.grow(|state, _| {
-            let at = state.leases.iter().position(|lease| lease.owner.id == owner);
-            let at = at.ok_or_else(|| Error::NotConnected(owner.to_owned()))?;
+            let this = |lease: &Lease| lease.owner.id == owner.id && lease.network == name;
+            let at = state.leases.iter().position(this).ok_or_else(|| {
+                let (owner, network) = (owner.name.clone(), name.to_owned());
+                Error::NotConnected { owner, network }
+            })?;
             let lease = &state.leases[at];
-            let network = networks.iter().find(|network| network.name == lease.network);
-            let network = network.ok_or_else(|| Error::Unknown(lease.network.clone()))?;
-            let forwards = publish::resolve(state, network, lease, ports)?;
+            let forwards = publish::resolve(state, &network, lease, ports)?;
             state.leases[at].forwards.extend(forwards.iter().cloned());
             Ok(forwards)
         })
@@ -94,6 +95,24 @@ impl Networks {
                 state.networks.values().map(|active| active.network.clone()).collect();
             networks.iter().try_for_each(|network| activate(state, links, network).map(drop))
         })
+    }
+}
+
+impl Network {
+    /// Refuses an address that no guest can have on the network, whoever else is there.
+    ///
+    /// # Errors
+    /// [`Error::BadAddress`].
+    pub fn check_address(&self, address: IpAddr) -> Result<()> {
+        let why = match self.nets().find(|net| net.addr().is_ipv4() == address.is_ipv4()) {
+            None => "it has no such range".to_owned(),
+            Some(net) if !address::is_host(&net, address) => format!("it is no host's in {net}"),
+            Some(_) if self.gateways().any(|net| net.addr() == address) => {
+                "it is the gateway's".to_owned()
+            }
+            Some(_) => return Ok(()),
+        };
+        Err(Error::BadAddress { address, network: self.name.clone(), why })
     }
 }
 

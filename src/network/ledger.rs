@@ -65,7 +65,10 @@ impl Leases {
         let stays = |lease: &Lease| lease.owner.id != owner.id || lease.network != network;
         match self.shrink(|state| retain(state, stays))? {
             true => Ok(()),
-            false => Err(Error::NotConnected(owner.name.clone())),
+            false => {
+                let (owner, network) = (owner.name.clone(), network.to_owned());
+                Err(Error::NotConnected { owner, network })
+            }
         }
     }
 

@@ -84,7 +84,9 @@ impl<'a> Connection<'a> {
 
     /// Leads ports of this host to the DomU: all or none.
     pub fn publish(&self, ports: &[Publish]) -> network::Result<Vec<Forward>> {
-        self.networks.publish(&self.owner.id, ports)
+        // Without a lease it is on no network, which has no name then.
+        let network = self.lease.as_ref().map_or("none", |lease| &lease.network);
+        self.networks.publish(&self.owner, network, ports)
     }
 
     /// Takes them back.

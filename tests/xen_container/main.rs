@@ -2,16 +2,21 @@
 //! write, what they say, what runs in them, and what is left when their monitors
 //! are killed.
 
+mod durable;
 mod exec;
 mod files;
 mod flags;
+mod hostile;
 mod kills;
 mod layer;
 mod lifecycle;
 mod limits;
 mod logs;
 mod looking;
+mod networks;
+mod server;
 mod terminal;
+mod twenty;
 mod volumes;
 
 use std::sync::{OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard, TryLockError};

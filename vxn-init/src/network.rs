@@ -27,7 +27,11 @@ const PATIENCE: Duration = Duration::from_secs(30);
 #[derive(Debug, Default)]
 pub struct Nics {
     driver: Option<Loading>,
+    /// The driver is loaded, or on its way.
+    driven: bool,
     now: Network,
+    /// The network was once as it was to be.
+    set_up: bool,
 }
 
 impl Nics {
@@ -39,31 +43,50 @@ impl Nics {
         let devices = fs::read_dir(DEVICES).into_iter().flatten().flatten();
         let vif = devices.into_iter().any(|d| d.file_name().as_encoded_bytes().starts_with(b"vif"));
         let driver = if vif { Some(modules.load_in_background(DRIVER)?) } else { None };
-        Ok(Self { driver, now: Network::default() })
+        Ok(Self { driver, driven: vif, ..Self::default() })
+    }
+
+    /// Whether the network was ever as it was wanted.
+    pub fn are_set_up(&self) -> bool {
+        self.set_up
     }
 
     /// Makes interfaces and files as they are wanted, and returns when packets
     /// can pass.
     ///
     /// # Errors
-    /// The kernel's; an interface that does not come.
-    pub fn apply(&mut self, wanted: Network, root: &Rootfs) -> Result<()> {
-        let known: Vec<[u8; 6]> = self.now.interfaces.iter().map(|known| known.mac).collect();
-        let new = wanted.interfaces.iter().filter(|new| !known.contains(&new.mac));
-        for interface in new {
-            self.set_up(interface)?;
+    /// The kernel's; an interface that does not come, or does not go. What is done
+    /// until then is kept in mind.
+    pub fn apply(&mut self, wanted: Network, modules: &mut Modules, root: &Rootfs) -> Result<()> {
+        let is_in = |interfaces: &[Interface], mac| interfaces.iter().any(|one| one.mac == mac);
+        let known = std::mem::take(&mut self.now.interfaces);
+        let (stay, go): (Vec<_>, Vec<_>) =
+            known.into_iter().partition(|known| is_in(&wanted.interfaces, known.mac));
+        self.now.interfaces = stay;
+        for interface in wanted.interfaces {
+            if !is_in(&self.now.interfaces, interface.mac) {
+                self.set_up(&interface, modules)?;
+                self.now.interfaces.push(interface);
+            }
         }
-        if wanted.hosts != self.now.hosts {
-            root.replace("/etc", "hosts", &wanted.hosts)?;
+        for (file, text, now) in [
+            ("hosts", wanted.hosts, &mut self.now.hosts),
+            ("resolv.conf", wanted.resolv_conf, &mut self.now.resolv_conf),
+        ] {
+            if text != *now {
+                root.replace("/etc", file, &text)?;
+                *now = text;
+            }
         }
-        if wanted.resolv_conf != self.now.resolv_conf {
-            root.replace("/etc", "resolv.conf", &wanted.resolv_conf)?;
-        }
-        self.now = wanted;
-        Ok(())
+        self.set_up = true;
+        go.iter().try_for_each(wait_until_gone)
     }
 
-    fn set_up(&mut self, interface: &Interface) -> Result<()> {
+    fn set_up(&mut self, interface: &Interface, modules: &mut Modules) -> Result<()> {
+        if !std::mem::replace(&mut self.driven, true) {
+            // The first vif of a DomU that was made without one.
+            modules.load(DRIVER)?;
+        }
         let links = Links::open().context("open a netlink socket")?;
         let shown = Mac(interface.mac);
         let here = |link: &Link| link.address == interface.mac;
@@ -86,6 +109,22 @@ impl Nics {
         lead(&links, link.index, interface)?;
         self.driver.take().map_or(Ok(()), Loading::finish)
     }
+}
+
+/// Waits until the kernel has let go of an interface whose vif was taken away: the
+/// same one may come again.
+fn wait_until_gone(interface: &Interface) -> Result<()> {
+    let Interface { name, mac, .. } = interface;
+    let links = Links::open().context("open a netlink socket")?;
+    let this = |link: &Link| link.address == *mac && link.name == *name;
+    let gone = links.wait_gone(PATIENCE, this).context("wait for a network interface")?;
+    if gone {
+        return Ok(());
+    }
+    Err(Error::Other(format!(
+        "network interface {name} did not go within {} s",
+        PATIENCE.as_secs()
+    )))
 }
 
 fn wait(links: &Links, what: &str, wanted: impl Fn(&Link) -> bool) -> Result<Link> {
@@ -157,13 +196,17 @@ mod tests {
             return None;
         }
         let links = Links::open().unwrap();
+        plug(&links);
+        Some(links)
+    }
+
+    fn plug(links: &Links) {
         links.add("eth0", "veth").unwrap();
         let guest = links.find("eth0").unwrap().unwrap();
         links.change(guest.index).address(MAC).apply().unwrap();
         let is_dom0 = |link: &Link| link.kind == "veth" && link.index != guest.index;
         let dom0 = links.list().unwrap().into_iter().find(is_dom0).unwrap();
         links.change(dom0.index).up().apply().unwrap();
-        Some(links)
     }
 
     fn by(gateway: &str, all: &str) -> vxn_proto::Route {
@@ -202,8 +245,9 @@ mod tests {
         let file = |name: &str| fs::read_to_string(dir.path().join("etc").join(name)).unwrap();
         links.add("net1", "bridge").unwrap();
         let other = links.find("net1").unwrap().unwrap();
-        let mut nics = Nics::default();
-        nics.apply(network(), &root).unwrap();
+        let (mut nics, mut modules) = (Nics::default(), Modules::open().unwrap());
+        nics.apply(network(), &mut modules, &root).unwrap();
+        assert!(nics.are_set_up());
 
         // The name was another one's.
         assert!(links.find(&format!("vif{}", other.index)).unwrap().is_some());
@@ -225,7 +269,16 @@ mod tests {
         // file that has not changed, stay.
         fs::write(dir.path().join("etc/resolv.conf"), "mine\n").unwrap();
         let hosts = "10.144.7.7\tbox\n10.144.7.8\tweb\n".to_owned();
-        nics.apply(Network { hosts: hosts.clone(), ..network() }, &root).unwrap();
+        let others = Network { hosts: hosts.clone(), ..network() };
+        nics.apply(others, &mut modules, &root).unwrap();
         assert_eq!((file("hosts"), file("resolv.conf")), (hosts, "mine\n".to_owned()));
+
+        // Pulled out and plugged in again, it is set up again.
+        links.remove(net1.index).unwrap();
+        nics.apply(Network { interfaces: vec![], ..network() }, &mut modules, &root).unwrap();
+        plug(&links);
+        nics.apply(network(), &mut modules, &root).unwrap();
+        let net1 = links.find("net1").unwrap().unwrap();
+        assert_eq!(links.addresses(net1.index).unwrap().len(), 2);
     }
 }

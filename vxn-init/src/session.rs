@@ -13,7 +13,7 @@ use nix::{
     },
     unistd::Pid,
 };
-use vxn_proto::{ExitStatus, Frame, ProcessId, StartFailure, StreamId, ToGuest, ToHost};
+use vxn_proto::{ExitStatus, Frame, Network, ProcessId, StartFailure, StreamId, ToGuest, ToHost};
 
 use crate::{
     Error, Result,
@@ -127,7 +127,7 @@ impl<'a, T: Transport> Session<'a, T> {
             ToGuest::Configure(_) | ToGuest::PowerOff => {
                 Err(Error::Protocol("the guest is configured once".into()))
             }
-            ToGuest::Network(wanted) => self.nics.apply(wanted, self.container.rootfs()),
+            ToGuest::Network(wanted) => self.network(wanted),
             ToGuest::Shares(shares) => {
                 share::mount_all(&shares, self.modules, self.container.rootfs())?;
                 self.container.share(shares);
@@ -164,6 +164,18 @@ impl<'a, T: Transport> Session<'a, T> {
                 Ok(())
             }
         }
+    }
+
+    /// A container that cannot have its network does not start; one that has started
+    /// goes on with what there is.
+    fn network(&mut self, wanted: Network) -> Result<()> {
+        let error = match self.nics.apply(wanted, self.modules, self.container.rootfs()) {
+            Ok(()) => None,
+            Err(error) if self.nics.are_set_up() => Some(short(&error)),
+            Err(error) => return Err(error),
+        };
+        self.channel.outbox.message(&ToHost::Networked { error });
+        Ok(())
     }
 
     fn start(

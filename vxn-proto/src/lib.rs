@@ -37,10 +37,10 @@ pub use stream::{ProcessId, StreamId, StreamKind, UnknownStream};
 pub use window::{ReceiveWindow, SendWindow, Violation};
 
 /// The newest protocol version that this crate speaks.
-pub const VERSION: u32 = 4;
+pub const VERSION: u32 = 5;
 
 /// The oldest protocol version that this crate still speaks.
-pub const MIN_VERSION: u32 = 4;
+pub const MIN_VERSION: u32 = 5;
 
 /// Bytes of a frame's header: body length and stream, both `u32` little endian.
 pub const HEADER: usize = 8;

@@ -63,8 +63,9 @@ pub enum ToGuest {
         /// The stream, stdout or stderr.
         stream: StreamId,
     },
-    /// What the guest's network is to be from now on. Before `Start` it is there
-    /// for the process; later it brings new interfaces, and new names of others.
+    /// What the guest's network is to be from now on; answered by `Networked`. Before
+    /// `Start` it is there for the process; later interfaces come and go, and names of
+    /// others. A vif that goes has been taken away before this is said.
     Network(Network),
     /// What of the host the container has. Once, before the first `Start`.
     Shares(Vec<Share>),
@@ -143,6 +144,12 @@ pub enum ToHost {
     },
     /// Answers the oldest `Query` that has no answer yet.
     Answer(Answer),
+    /// Answers the oldest `Network` that has no answer yet. The first that fails is
+    /// answered by `Failed`.
+    Networked {
+        /// Why not all of it is as it was to be.
+        error: Option<String>,
+    },
 }
 
 impl Message for ToHost {
@@ -310,10 +317,10 @@ mod tests {
 
     #[test]
     fn the_newest_common_version_is_taken() {
-        assert_eq!(negotiate(4, 4), Ok(4));
+        assert_eq!(negotiate(5, 5), Ok(5));
         assert_eq!(negotiate(0, u32::MAX), Ok(VERSION));
-        assert_eq!(negotiate(5, 7), Err(VersionMismatch { min: 5, max: 7 }));
-        assert_eq!(negotiate(3, 3), Err(VersionMismatch { min: 3, max: 3 }));
+        assert_eq!(negotiate(6, 7), Err(VersionMismatch { min: 6, max: 7 }));
+        assert_eq!(negotiate(4, 4), Err(VersionMismatch { min: 4, max: 4 }));
         assert_eq!(negotiate(0, 0), Err(VersionMismatch { min: 0, max: 0 }));
         assert_eq!(negotiate(1, 0), Err(VersionMismatch { min: 1, max: 0 }));
     }

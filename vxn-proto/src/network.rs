@@ -16,7 +16,7 @@ pub const HOSTS: &str = "127.0.0.1\tlocalhost\n\
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Network {
     /// The interfaces besides the loopback. Those that the guest has set up already
-    /// are left as they are.
+    /// are left as they are; one that is not here any more goes.
     pub interfaces: Vec<Interface>,
     /// What `/etc/hosts` is to hold.
     pub hosts: String,

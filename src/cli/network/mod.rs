@@ -1,6 +1,7 @@
 //! `vxn network`: the networks that containers can be on.
 
 mod create;
+mod membership;
 mod show;
 
 use std::io::{BufRead, IsTerminal, Write};
@@ -49,6 +50,11 @@ enum Command {
         #[arg(short, long)]
         force: bool,
     },
+    /// Put a container on another network. One that runs gets an interface at once, the
+    /// others with their next start.
+    Connect(membership::ConnectArgs),
+    /// Take a container off a network.
+    Disconnect(membership::DisconnectArgs),
     /// Set bridges and rules up again, after somebody has flushed the host's
     /// ruleset.
     Reload,
@@ -63,6 +69,8 @@ pub fn run(args: NetworkArgs, settings: &Settings) -> anyhow::Result<ExitCode> {
         Command::Rm { names, force } => Ok(remove(&networks, &names, force)),
         Command::Inspect { names } => show::inspect(&names, &networks),
         Command::Prune { force } => prune(&networks, force),
+        Command::Connect(args) => membership::connect(args, settings),
+        Command::Disconnect(args) => membership::disconnect(&args, settings),
         Command::Reload => Ok(networks.reload().map(|()| ExitCode::SUCCESS)?),
     }
 }

@@ -13,7 +13,7 @@ use super::super::streams::{Input, Progress};
 use super::files::answer;
 use super::phase::Phase;
 use super::{Attendance, Error, GRACE, Other, Work, write_back};
-use crate::guest::{Event, Guest, Rest};
+use crate::guest::{Event, Rest};
 use crate::libxl::EventKind;
 
 impl Attendance<'_> {
@@ -87,6 +87,7 @@ impl Attendance<'_> {
                 self.answered(answer);
                 Ok(())
             }
+            Event::Networked(error) => self.networked(error),
             Event::Failed(message) => {
                 self.report = Some(self.broken(format!("the guest: {message}")));
                 Ok(())
@@ -124,20 +125,6 @@ impl Attendance<'_> {
         if definition.process.tty {
             // A terminal has one output.
             self.outlets[1].end(&mut self.desk.clients);
-        }
-        Ok(())
-    }
-
-    /// Tells the guest of its network, if it does not know all of it.
-    pub(super) fn tell_network(&mut self) -> Result<(), Error> {
-        // Before that it cannot listen; it is told when it greets.
-        if self.session.guest() < Guest::Configuring {
-            return Ok(());
-        }
-        let network = self.connection.guest()?;
-        if network != self.told {
-            self.session.network(network.clone())?;
-            self.told = network;
         }
         Ok(())
     }

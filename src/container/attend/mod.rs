@@ -7,6 +7,7 @@ mod files;
 mod guest;
 mod health;
 mod look;
+mod networks;
 mod news;
 mod outlet;
 mod phase;
@@ -37,6 +38,7 @@ use crate::libxl::{Ctx, DomId};
 use feed::Feed;
 use health::Checks;
 use look::Looks;
+use networks::Changes;
 use outlet::Outlet;
 use phase::{Deadlines, Phase};
 use write_back::Returning;
@@ -52,9 +54,10 @@ pub struct Attendance<'a> {
     ctx: &'a Ctx,
     desk: &'a mut Desk,
     domid: DomId,
-    connection: &'a Connection<'a>,
+    connection: &'a mut Connection,
     /// What the guest knows of the network.
     told: vxn_proto::Network,
+    changes: Changes,
     channel: Channel,
     shares: &'a Shares,
     session: Session,
@@ -115,7 +118,7 @@ impl<'a> Attendance<'a> {
         ctx: &'a Ctx,
         desk: &'a mut Desk,
         domid: DomId,
-        connection: &'a Connection<'a>,
+        connection: &'a mut Connection,
         (channel, console, shares): (Channel, ConsoleLog, &'a Shares),
         size: Option<WindowSize>,
     ) -> io::Result<Attendance<'a>> {
@@ -136,6 +139,7 @@ impl<'a> Attendance<'a> {
             domid,
             connection,
             told: vxn_proto::Network::default(),
+            changes: Changes::default(),
             channel,
             shares,
             session: Session::new(),
@@ -247,6 +251,7 @@ impl<'a> Attendance<'a> {
     fn until(&self) -> Option<Instant> {
         let slow = self.outlets.iter().filter_map(Outlet::patience_ends);
         let slow = slow.chain(self.looks.until()).chain(self.checks.until());
+        let slow = slow.chain(self.changes.until());
         slow.chain(self.phase.until()).chain(self.deadlines.first()).min()
     }
 
@@ -259,6 +264,7 @@ impl<'a> Attendance<'a> {
             self.forget(client);
         }
         self.overdue_answers(now);
+        self.overdue_network(now)?;
         self.check_health(now)?;
         if self.report.is_some() || self.until().is_none_or(|until| now < until) {
             return Ok(());

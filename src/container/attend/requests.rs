@@ -68,6 +68,8 @@ impl Attendance<'_> {
                 return Ok(());
             }
             ToMonitor::Exec { spec, detached } => return self.exec(client, spec, detached),
+            ToMonitor::Connect(membership) => return self.connect(client, &membership),
+            ToMonitor::Disconnect(departure) => return self.disconnect(client, &departure),
             ToMonitor::Query(query) => return self.query(client, query),
             ToMonitor::Console { follow } => {
                 self.show_console(client, follow);
@@ -195,7 +197,7 @@ impl Attendance<'_> {
         }
     }
 
-    fn paused(&self) -> bool {
+    pub(super) fn paused(&self) -> bool {
         self.desk.live().phase == condition::Phase::Paused
     }
 

@@ -8,6 +8,7 @@ use vxn_proto::{
     WindowSize,
 };
 
+use crate::container::network::Membership;
 use crate::container::report::Report;
 
 /// The number under which a client has its streams.
@@ -74,6 +75,10 @@ pub enum ToMonitor {
     Leave,
     /// Start the container that is held. Answered with `Started`, or with its end.
     Start,
+    /// Put the container on another network as well. Answered with `Done`.
+    Connect(Membership),
+    /// Take it off a network. Answered with `Done`.
+    Disconnect(Departure),
     /// Ask the guest. Answered with its `Answer`.
     Query(Query),
     /// Show the guest's kernel log as stdout: what is kept of it, then what comes.
@@ -82,6 +87,15 @@ pub enum ToMonitor {
         /// Go on with what comes.
         follow: bool,
     },
+}
+
+/// How a container is to leave a network.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Departure {
+    /// The network's name.
+    pub network: String,
+    /// Do not wait for the guest.
+    pub force: bool,
 }
 
 impl Message for ToMonitor {

@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 
 pub use clients::{ClientId, Clients, Heard};
 pub use connection::{Connection, Error};
-pub use message::{STREAMS, ToClient, ToMonitor};
+pub use message::{Departure, STREAMS, ToClient, ToMonitor};
 
 /// The socket in the directory of a helper's monitor, to which nobody comes.
 pub fn helper_socket(run: &Path) -> PathBuf {

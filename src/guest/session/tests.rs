@@ -93,8 +93,18 @@ fn what_comes_out_of_turn_is_refused() {
     session.receive(end.clone()).unwrap();
     assert!(session.receive(end).is_err());
     assert!(session.receive(Frame::Message(ToHost::Configured)).is_err());
-    let hello = ToHost::Hello { min: 4, max: 4, kernel: String::new() };
+    let hello = ToHost::Hello { min: VERSION, max: VERSION, kernel: String::new() };
     assert!(session.receive(Frame::Message(hello)).is_err());
+}
+
+#[test]
+fn each_word_about_the_network_has_one_answer() {
+    let networked = || Frame::Message(ToHost::Networked { error: None });
+    let (mut session, _) = running(false);
+    assert!(session.receive(networked()).is_err(), "it was told nothing");
+    session.network(vxn_proto::Network::default()).unwrap();
+    assert_eq!(session.receive(networked()).unwrap(), Some(Event::Networked(None)));
+    assert!(session.receive(networked()).is_err());
 }
 
 #[test]

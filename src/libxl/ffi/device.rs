@@ -9,9 +9,9 @@ use xen_sys::{
     LIBXL_DISK_BACKEND_PHY, LIBXL_DISK_FORMAT_RAW, LIBXL_NIC_TYPE_VIF, libxl_device_disk,
     libxl_device_disk_add, libxl_device_disk_dispose, libxl_device_disk_init,
     libxl_device_disk_list, libxl_device_disk_list_free, libxl_device_disk_remove,
-    libxl_device_nic, libxl_device_nic_add, libxl_device_nic_dispose, libxl_device_nic_init,
-    libxl_device_nic_list, libxl_device_nic_list_free, libxl_device_nic_remove,
-    libxl_devid_to_device_nic, libxl_vdev_to_device_disk,
+    libxl_device_nic, libxl_device_nic_add, libxl_device_nic_destroy, libxl_device_nic_dispose,
+    libxl_device_nic_init, libxl_device_nic_list, libxl_device_nic_list_free,
+    libxl_device_nic_remove, libxl_devid_to_device_nic, libxl_vdev_to_device_disk,
 };
 
 use super::alloc::{optional, optional_path, path, string, text, to_path};
@@ -134,6 +134,12 @@ impl RawNic {
     /// Whether libxl has chosen a number, and may have written nodes.
     pub fn is_numbered(&self) -> bool {
         self.0.devid >= 0
+    }
+
+    /// Removes it whatever the guest does.
+    pub fn pull(mut self, ctx: &RawCtx, domid: DomId) -> Result<(), Code> {
+        // SAFETY: the interface lives until this synchronous call is over.
+        check(unsafe { libxl_device_nic_destroy(ctx.as_ptr(), domid.0, &mut self.0, ptr::null()) })
     }
 
     pub fn detach(mut self, ctx: &RawCtx, domid: DomId) -> Result<(), Code> {

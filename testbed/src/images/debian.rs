@@ -42,7 +42,7 @@ fn is_data(path: &str) -> bool {
 }
 
 /// Copies those entries of the tar `base` whose path is `wanted`.
-fn copy(base: &Path, tar: &mut Tar<'_>, wanted: impl Fn(&str) -> bool) -> Result<()> {
+pub(super) fn copy(base: &Path, tar: &mut Tar<'_>, wanted: impl Fn(&str) -> bool) -> Result<()> {
     let mut archive = Archive::new(File::open(base)?);
     for entry in archive.entries()? {
         let mut entry = entry?;

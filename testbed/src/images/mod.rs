@@ -4,6 +4,7 @@ mod busybox;
 mod debian;
 mod entries;
 mod layout;
+mod workshop;
 
 use std::path::{Path, PathBuf};
 
@@ -13,15 +14,16 @@ use crate::cache;
 use crate::mmdebstrap::Mmdebstrap;
 
 /// Our own part of the recipe: the code that writes the layers.
-const CODE: [&str; 5] = [
+const CODE: [&str; 6] = [
     include_str!("mod.rs"),
     include_str!("busybox.rs"),
     include_str!("debian.rs"),
     include_str!("entries.rs"),
     include_str!("layout.rs"),
+    include_str!("workshop.rs"),
 ];
 
-/// The directory with the layouts `busybox`, `configured` and `debian`; made when the cache
+/// The directory with the layouts `busybox`, `configured`, `debian` and `workshop`; made when the cache
 /// has none.
 pub fn get() -> Result<PathBuf> {
     cache::entry("images", CODE.map(str::as_bytes), build)
@@ -34,7 +36,7 @@ pub fn cached() -> Result<Option<PathBuf>> {
 }
 
 fn build(dir: &Path) -> Result<()> {
-    eprintln!("testbed: making the images under test: busybox, debian");
+    eprintln!("testbed: making the images under test: busybox, debian, workshop");
     let tar = dir.join("root.tar");
     Mmdebstrap::new("extract").include(&["busybox-static"]).run(dir, &tar)?;
     let mut archive = tar::Archive::new(std::fs::File::open(&tar)?);
@@ -49,6 +51,8 @@ fn build(dir: &Path) -> Result<()> {
     busybox::build_configured(&dir.join("configured"), &binary).context("configured")?;
     Mmdebstrap::new("minbase").run(dir, &tar)?;
     debian::build(&dir.join("debian"), &tar).context("debian")?;
+    Mmdebstrap::new("extract").include(&workshop::PACKAGES).run(dir, &tar)?;
+    workshop::build(&dir.join("workshop"), &tar).context("workshop")?;
     std::fs::remove_file(&binary)?;
     std::fs::remove_file(&tar)?;
     Ok(())
