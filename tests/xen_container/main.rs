@@ -3,6 +3,7 @@
 //! are killed.
 
 mod durable;
+mod erofs;
 mod exec;
 mod files;
 mod flags;
