@@ -31,7 +31,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
         "vcontainer",
         &["config", "container", "image", "libxl", "network", "state", "tool", "xenstore"],
     ),
-    ("oci", &["config", "container", "image", "state", "tool"]),
+    ("oci", &["config", "container", "image", "network", "state", "tool"]),
     (
         "cli",
         &[
