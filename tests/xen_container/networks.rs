@@ -10,7 +10,7 @@ impl Host {
     /// What a server says to a container.
     #[track_caller]
     fn get(&self, from: &str, url: &str) -> String {
-        self.ok(["exec", from, "wget", "-q", "-T", "20", "-O", "-", url])
+        self.ok(["exec", from, "wget", "-q", "-O", "-", url])
     }
 
     /// What the published port says to Dom0.
