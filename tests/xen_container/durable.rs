@@ -3,8 +3,10 @@
 
 use std::collections::BTreeMap;
 
-use crate::server::WORKSHOP;
 use crate::{Host, host};
+
+/// nginx, SQLite and a compiler.
+const WORKSHOP: &str = "oci:/srv/images/workshop";
 
 /// A row in three places after another: a volume, a directory of Dom0's and the
 /// container's own disk. What is told was committed: SQLite has synced the row, and by `extra`

@@ -7,7 +7,6 @@ mod erofs;
 mod exec;
 mod files;
 mod flags;
-mod hostile;
 mod kills;
 mod layer;
 mod lifecycle;
@@ -15,9 +14,7 @@ mod limits;
 mod logs;
 mod looking;
 mod networks;
-mod server;
 mod terminal;
-mod twenty;
 mod volumes;
 
 use std::sync::{OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard, TryLockError};
