@@ -32,7 +32,7 @@ impl Host {
     /// Waits until each place has got more rows than the last life has told of.
     #[track_caller]
     fn wait_for_rows(&self, told: u64) {
-        self.wait_for("db", &format!("row /own {}\n", told + 5));
+        self.wait_for("db", &format!("row /own {}\n", told + 2));
     }
 
     /// The last row of each place that the container has told of. What it found at a
