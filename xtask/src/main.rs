@@ -9,7 +9,6 @@ mod demo;
 mod dom0;
 mod packages;
 mod signals;
-mod suites;
 mod test;
 
 use std::path::PathBuf;
