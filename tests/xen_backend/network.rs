@@ -42,7 +42,8 @@ fn ports_lead_to_the_guest_and_are_gone_after_a_stop() {
         from 127.0.0.1 8080
         hv_daemon_stop
         nothing_at 127.0.0.1 8080
-        ip netns del other; rm -rf $DAEMON_SOCKET_DIR"#,
+        # ip(8) mounts the directory of its namespaces.
+        ip netns del other; umount /run/netns; rm -rf $DAEMON_SOCKET_DIR"#,
     ));
     let text = output.text();
     assert_eq!(output.code, 0, "{output}");
