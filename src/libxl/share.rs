@@ -59,10 +59,11 @@ const QEMU: [&str; 4] = [
 const XEN_9PFSD: [&str; 2] = ["/usr/libexec/xen/bin/xen-9pfsd", "/usr/lib/xen/bin/xen-9pfsd"];
 
 impl ShareServer {
-    /// What this host has: QEMU, which does more, before Xen's own.
-    pub fn find() -> Option<ShareServer> {
+    /// What this host has: QEMU, which does more, before Xen's own. Distributions build
+    /// QEMU with and without Xen: `serves_xen` tells of the program at a path.
+    pub fn find(serves_xen: impl Fn(&Path) -> bool) -> Option<ShareServer> {
         let there = |path: &&str| Path::new(path).exists();
-        let qemu = QEMU.iter().find(|path| there(path));
+        let qemu = QEMU.iter().find(|path| there(path) && serves_xen(Path::new(path)));
         let qemu = qemu.map(|path| ShareServer::Qemu(path.into()));
         #[cfg(libxl_have = "XEN_9PFS")]
         let qemu = qemu

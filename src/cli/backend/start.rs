@@ -1,6 +1,6 @@
 //! `vxn backend start` and `foreground`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::str::FromStr;
 
@@ -14,6 +14,7 @@ use crate::container::plan::Kernel;
 use crate::container::{ContainerId, Name};
 use crate::kernel;
 use crate::libxl::{Disk, Share, ShareServer, Shares, Uuid};
+use crate::tool;
 use crate::vcontainer::front;
 use crate::vcontainer::order::{Mode, Order};
 use crate::xenstore::Xenstore;
@@ -179,11 +180,17 @@ fn shares(words: Vec<ShareWords>) -> Result<Option<Shares>> {
 
 /// What serves directories here, or why nothing does.
 fn share_server() -> Result<ShareServer> {
-    let server = ShareServer::find().context(
+    let server = ShareServer::find(serves_xen).context(
         "no 9P shares: this libxl has them served by QEMU for Xen, or from Xen 4.19 on by \
          xen-9pfsd, and neither is installed",
     );
     server.context(Hint("install qemu-system-xen, or put the files on a disk".to_owned()))
+}
+
+/// Whether a QEMU was built with the machine that libxl starts for shares.
+fn serves_xen(qemu: &Path) -> bool {
+    let machines = tool::command(qemu).args(["-machine", "help"]).output();
+    machines.is_ok_and(|said| String::from_utf8_lossy(&said.stdout).contains("xenpv"))
 }
 
 /// Whether directories can be shared: the exit code, and the reason if not.

@@ -4,13 +4,12 @@ mod create;
 mod membership;
 mod show;
 
-use std::io::{BufRead, IsTerminal, Write};
 use std::process::ExitCode;
 
-use anyhow::Context;
 use clap::{Args, Subcommand};
 
-use super::failure::{Failure, Hint};
+use super::confirm::sure;
+use super::failure::Failure;
 use crate::config::Settings;
 use crate::network::{DEFAULT, Error, Networks};
 
@@ -89,7 +88,7 @@ fn remove(networks: &Networks, names: &[String], force: bool) -> ExitCode {
 }
 
 fn prune(networks: &Networks, force: bool) -> anyhow::Result<ExitCode> {
-    if !force && !confirmed()? {
+    if !force && !sure("This will remove all networks that no container is on.")? {
         return Ok(ExitCode::SUCCESS);
     }
     remove_unused(networks)?.iter().for_each(|name| println!("{name}"));
@@ -109,16 +108,4 @@ pub fn remove_unused(networks: &Networks) -> anyhow::Result<Vec<String>> {
         }
     }
     Ok(removed)
-}
-
-fn confirmed() -> anyhow::Result<bool> {
-    if !std::io::stdin().is_terminal() {
-        let words = "nobody can be asked whether to remove all unused networks";
-        return Err(anyhow::anyhow!(words)).context(Hint("say --force".to_owned()));
-    }
-    eprint!("This removes all networks that no container is on. Go on? [y/N] ");
-    std::io::stderr().flush()?;
-    let mut answer = String::new();
-    std::io::stdin().lock().read_line(&mut answer)?;
-    Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
 }
