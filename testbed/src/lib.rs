@@ -8,6 +8,7 @@
 //!     │
 //! Command            args, env, stdin → Output              command, capture, pty
 //! HostState          what a command has left behind         host_state
+//! Witness            what there is to see of a failure      witness
 //! ```
 //!
 //! Only software emulation is used, so it runs wherever QEMU runs. A [`Dom0`]
@@ -33,6 +34,7 @@ mod qemu;
 pub mod shared;
 mod ssh;
 pub mod tool;
+mod witness;
 
 pub use command::{Command, Output, Running};
 pub use dom0::{Dom0, Options};
@@ -40,3 +42,4 @@ pub use dom0_image::Dom0Image;
 pub use host_state::HostState;
 pub use pty::Pty;
 pub use shared::shared;
+pub use witness::Witness;

@@ -73,7 +73,7 @@ fn mistakes_are_named() {
         ("network create host", "\"host\" is not a name for a network"),
         ("network create n --subnet 10.144.1.0/24", "overlaps with network bridge"),
         ("network create n -o color=red", "--opt color=red: there is no such option here"),
-        ("network prune", "nobody can be asked"),
+        ("network prune", "nobody is there to confirm"),
     ] {
         let (code, words) = fails(&dom0, args);
         assert!(code == 1 && words.contains(said), "{args}: {code}, {words}");

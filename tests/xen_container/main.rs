@@ -20,7 +20,7 @@ mod volumes;
 use std::sync::{OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard, TryLockError};
 use std::time::{Duration, Instant};
 
-use testbed::{Command, Dom0, HostState, Output, Running};
+use testbed::{Command, Dom0, HostState, Output, Running, Witness};
 
 /// The small image, made of Debian's busybox.
 const BUSYBOX: &str = "oci:/srv/images/busybox";
@@ -39,6 +39,8 @@ static FOUND: OnceLock<HostState> = OnceLock::new();
 
 struct Host {
     dom0: &'static Dom0,
+    /// Looks before the turn is over.
+    _witness: Witness,
     turn: Turn,
 }
 
@@ -53,7 +55,7 @@ fn host() -> Option<Host> {
     let dom0 = testbed::shared()?;
     FOUND.get_or_init(|| found(dom0));
     let turn = Turn::Shared(HOST.read().unwrap_or_else(PoisonError::into_inner));
-    Some(Host { dom0, turn })
+    Some(Host { dom0, _witness: Witness(dom0), turn })
 }
 
 /// The host for oneself.
@@ -64,7 +66,7 @@ fn alone() -> Option<Host> {
     let turn = Turn::Alone(HOST.write().unwrap_or_else(PoisonError::into_inner));
     // What an earlier test has left when it failed.
     dom0.shell("left=$(vxn ps -aq); [ -z \"$left\" ] || vxn rm -f $left").unwrap();
-    Some(Host { dom0, turn })
+    Some(Host { dom0, _witness: Witness(dom0), turn })
 }
 
 /// With the root disk and the kernel, which are made once and stay.

@@ -14,9 +14,7 @@ use nix::{
 };
 use xen_vchan::Vchan;
 
-use crate::{
-    Error, Result, channel::Transport, disk::Disks, error::Context, modules::Modules, oom,
-};
+use crate::{Error, Result, channel::Transport, disk::Disks, error::Context, modules::Modules};
 
 /// The new root, while it is below the old one.
 const NEW_ROOT: &str = "/root";
@@ -51,7 +49,6 @@ pub fn boot() -> Result<(Modules, Disks)> {
         fs::create_dir_all(path).context(format_args!("create {path}"))?;
         mount_at(kind, Path::new(path), flags, "")?;
     }
-    oom::kill_rather_than_thrash();
     setrlimit(Resource::RLIMIT_NOFILE, OPEN_FILES, OPEN_FILES).context("raise a limit")?;
     let disks = Disks::find(&mut modules)?;
     for name in CHANNEL_MODULES {

@@ -23,6 +23,7 @@ use crate::{
     look,
     modules::Modules,
     network::Nics,
+    oom::{self, Pressure},
     process::Process,
     share,
     stdio::Ends,
@@ -49,6 +50,7 @@ pub struct Session<'a, T> {
     modules: &'a mut Modules,
     processes: BTreeMap<ProcessId, Process>,
     children: SignalFd,
+    pressure: Pressure,
 }
 
 impl<'a, T: Transport> Session<'a, T> {
@@ -67,7 +69,15 @@ impl<'a, T: Transport> Session<'a, T> {
         mask.thread_block().context("block SIGCHLD")?;
         let flags = SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC;
         let children = SignalFd::with_flags(&mask, flags).context("create a signalfd")?;
-        Ok(Self { channel, container, nics, modules, processes: BTreeMap::new(), children })
+        Ok(Self {
+            channel,
+            container,
+            nics,
+            modules,
+            processes: BTreeMap::new(),
+            children,
+            pressure: Pressure::watch(),
+        })
     }
 
     /// Works until the host says stop or is gone; then every process is killed.
@@ -92,10 +102,16 @@ impl<'a, T: Transport> Session<'a, T> {
         let mut fds =
             vec![self.channel.poll_fd(), PollFd::new(self.children.as_fd(), PollFlags::POLLIN)];
         fds.extend(self.processes.values().flat_map(Process::poll_fds));
+        fds.extend(self.pressure.poll_fd());
         match poll(&mut fds, PollTimeout::NONE) {
             Err(Errno::EINTR) => return Ok(()),
             polled => polled.context("wait for something to do")?,
         };
+        // Of all of them only the pressure is asked for this.
+        let urgent = |fd: &PollFd| fd.revents().is_some_and(|e| e.contains(PollFlags::POLLPRI));
+        if fds.iter().any(urgent) {
+            oom::kill();
+        }
         if fds[0].any().unwrap_or(false) { self.channel.acknowledge() } else { Ok(()) }
     }
 
