@@ -90,6 +90,9 @@ impl Error {
             Error::Plan(e) => Some(e.hint().to_owned()),
             Error::Network(e) => e.hint(),
             Error::Libxl(e) => e.hint().map(str::to_owned),
+            Error::Channel(xen_vchan::Error::Share { .. }) => {
+                Some("a channel takes 65 pages of Dom0's memory: free some".to_owned())
+            }
             Error::Channel(_) => Some(
                 "`modprobe xen-gntalloc xen-evtchn`; `vxn check` says what else is missing".into(),
             ),

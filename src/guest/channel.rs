@@ -6,6 +6,8 @@ use std::os::fd::{AsFd, BorrowedFd};
 use vxn_proto::{Decoder, Frame, ToHost};
 use xen_vchan::{State, Vchan};
 
+use super::offer;
+
 /// Bytes of the ring towards the host, and of the one towards the guest.
 const RING: usize = 128 * 1024;
 /// Bytes taken off the ring before everything else has its turn again.
@@ -34,7 +36,7 @@ impl Channel {
     /// Publishes the channel of domain `domid`, `/local/domain/N/vxn/channel`.
     pub fn serve(domid: u32) -> xen_vchan::Result<Channel> {
         let path = format!("/local/domain/{domid}/{}", vxn_proto::CHANNEL);
-        let vchan = Vchan::serve(domid, &path, RING, RING)?;
+        let vchan = offer(domid, &path, RING)?;
         Ok(Channel { vchan, decoder: Decoder::new(), buffer: vec![0; RING] })
     }
 

@@ -35,9 +35,9 @@ fn a_container_is_created_started_stopped_and_started_again() {
 fn what_does_not_stop_is_killed_and_what_is_killed_has_ended() {
     let Some(host) = host() else { return };
     let deaf = "trap 'echo no' TERM; echo ready; while :; do sleep 1; done";
-    host.start("deaf", [], deaf);
+    host.start("deaf", ["--stop-timeout", "2"], deaf);
     host.wait_for("deaf", "ready");
-    host.ok(["stop", "-t", "2", "deaf"]);
+    host.ok(["stop", "deaf"]);
     assert_eq!(host.field("deaf", "{{.State.ExitCode}}"), "137");
     assert!(host.ok(["logs", "deaf"]).contains("no"), "it was asked first");
     host.ok(["start", "deaf"]);

@@ -51,9 +51,11 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     if images::NAME.contains(&args.only) {
         println!("{}", images::run(args.rounds)?);
     }
-    let rows: Vec<Row> =
-        rows::all().into_iter().filter(|row| row.name.contains(&args.only)).collect();
-    if rows.is_empty() && !rows::CACHED.contains(&args.only) {
+    let mut rows = rows::all();
+    rows.retain(|row| row.name.contains(&args.only));
+    let mut pairs = rows::pairs();
+    pairs.retain(|pair| pair.row.name.contains(&args.only));
+    if rows.is_empty() && pairs.is_empty() {
         return Ok(ExitCode::SUCCESS);
     }
     let artifacts = artifacts::make()?;
@@ -70,18 +72,17 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     dom0.shell(rows::SETUP)?.success().context("the bench cannot be set up")?;
     let mut measured = Vec::new();
     for row in rows {
-        let whole = |script: &str| dom0.command(["bash", "-c", script]).timeout(PATIENCE).run();
-        whole(&row.first)?.success().with_context(|| format!("before {}", row.name))?;
         let seconds = measure(&dom0, &row, args.rounds)?;
-        whole(&row.last)?.success().with_context(|| format!("after {}", row.name))?;
         // Whoever ends the bench early keeps what was measured.
         eprintln!("xtask: {}", table::summary(&row, &seconds));
         measured.push((row, seconds));
     }
-    println!("{}", table::render(&measured));
-    if rows::CACHED.contains(&args.only) {
-        let seconds = measure(&dom0, &rows::cached(), args.rounds)?;
-        println!("{}", table::sizes(rows::CACHED, &seconds));
+    if !measured.is_empty() {
+        println!("{}", table::render(&measured));
+    }
+    for pair in pairs {
+        let seconds = measure(&dom0, &pair.row, args.rounds)?;
+        println!("{}", table::pair(&pair, &seconds));
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -112,6 +113,7 @@ fn copy_scripts(dir: &Path) -> Result<()> {
 /// The seconds of every round, side by side, in the order of `row.sides`.
 fn measure(dom0: &Dom0, row: &Row, rounds: usize) -> Result<Vec<Vec<f64>>> {
     eprintln!("xtask: measuring {}", row.name);
+    surround(dom0, &row.first).with_context(|| format!("before {}", row.name))?;
     let mut seconds = vec![Vec::new(); row.sides.len()];
     // The first round fills caches and does not count.
     for round in 0..=rounds {
@@ -122,18 +124,26 @@ fn measure(dom0: &Dom0, row: &Row, rounds: usize) -> Result<Vec<Vec<f64>>> {
             }
         }
     }
+    surround(dom0, &row.last).with_context(|| format!("after {}", row.name))?;
     Ok(seconds)
+}
+
+/// What comes before or after a row.
+fn surround(dom0: &Dom0, script: &str) -> Result<()> {
+    dom0.command(["bash", "-c", script]).timeout(PATIENCE).run()?.success().map(drop)
 }
 
 /// One measurement: how long the command of `side` takes, in seconds.
 fn sample(dom0: &Dom0, row: &Row, side: &Side) -> Result<f64> {
     let (before, after, command) = (&row.before, &row.after, &side.command);
+    let own = &side.before;
     let script = format!(
-        "exec 3>&1 >/tmp/bench.log 2>&1\n{before}\n\
+        "exec 3>&1 >/tmp/bench.log 2>&1\n{before}\n{own}\n\
          start=$EPOCHREALTIME\n{command}\ncode=$?\nend=$EPOCHREALTIME\n\
          {after}\necho $code $start $end >&3\n[ $code = 0 ] || cat /tmp/bench.log >&3\n"
     );
-    let text = dom0.run(["bash", "-c", &script])?.success()?.text();
+    let bash = dom0.command(["bash", "-c", &script]).timeout(PATIENCE);
+    let text = bash.run()?.success()?.text();
     let words: Vec<&str> = text.split(' ').collect();
     match words[..] {
         ["0", start, end] => Ok(end.parse::<f64>()? - start.parse::<f64>()?),

@@ -25,6 +25,8 @@ pub enum Who {
 pub struct Side {
     /// Who does it.
     pub who: Who,
+    /// Shell commands before each measurement of it.
+    pub before: String,
     /// The measured command, for a shell.
     pub command: String,
 }
@@ -46,6 +48,17 @@ pub struct Row {
     pub after: String,
     /// Shell commands after the last measurement.
     pub last: String,
+}
+
+/// The same by vxn under two conditions, which may not matter.
+#[derive(Debug, Clone)]
+pub struct Pair {
+    /// The conditions.
+    pub conditions: [&'static str; 2],
+    /// What the second may take of the first's time.
+    pub at_most: f64,
+    /// How each is measured, in the order of the conditions.
+    pub row: Row,
 }
 
 /// Once, before the first row: a bridge, a disk, the caches of vxn, and the
@@ -90,12 +103,51 @@ pub fn all() -> Vec<Row> {
     rows
 }
 
+/// All pairs, in their order.
+pub fn pairs() -> Vec<Pair> {
+    vec![cached(), crowd()]
+}
+
+/// The same command in an image of 1 MB and in one of 100 MB.
+fn cached() -> Pair {
+    let run = |image| format!("vxn run --rm --type pv -m 128M oci:/srv/images/{image} true");
+    Pair {
+        conditions: ["1 MB", "100 MB"],
+        at_most: 1.1,
+        row: Row {
+            name: "run of a cached image".to_owned(),
+            sides: ["busybox", "debian"].map(|image| side(Who::Vxn, run(image))).into(),
+            ..Row::default()
+        },
+    }
+}
+
+/// A container's start beside one that runs and beside fifteen.
+fn crowd() -> Pair {
+    let start = "vxn run -d --name late --type pv -m 128M --network none \
+                 oci:/srv/images/busybox sleep 100000";
+    let fewer = "vxn rm -f $(seq -f bench-%g 2 15)".to_owned();
+    let more = containers(2, 15);
+    Pair {
+        conditions: ["beside 1", "beside 15"],
+        at_most: 1.2,
+        row: Row {
+            name: "start of a container".to_owned(),
+            first: containers(1, 1),
+            sides: [fewer, more].map(|before| Side { before, ..side(Who::Vxn, start) }).into(),
+            after: "vxn rm -f late".to_owned(),
+            last: "vxn rm -f $(vxn ps -aq)".to_owned(),
+            ..Row::default()
+        },
+    }
+}
+
 /// Where libxl itself is the limit, vxn may take so much longer than it.
 const OF_FLOOR: f64 = 1.3;
 const DESTROY: &str = "xl destroy bench";
 
 fn side(who: Who, command: impl Into<String>) -> Side {
-    Side { who, command: command.into() }
+    Side { who, before: String::new(), command: command.into() }
 }
 
 /// A domain with a disk and a network interface. The floor has no kernel to
@@ -138,20 +190,6 @@ fn attach() -> Row {
     }
 }
 
-/// The name of the row that compares small and large.
-pub const CACHED: &str = "run of a cached image";
-
-/// The same command in an image of 1 MB and in one of 100 MB.
-pub fn cached() -> Row {
-    let run = |image| format!("vxn run --rm --type pv -m 128M oci:/srv/images/{image} true");
-    Row {
-        name: CACHED.to_owned(),
-        bound: Bound { of_xl: 1.0, of_floor: OF_FLOOR },
-        sides: ["busybox", "debian"].map(|image| side(Who::Vxn, run(image))).into(),
-        ..Row::default()
-    }
-}
-
 /// A container from start to end, against xl that only starts a domain.
 fn run(kind: &str) -> Row {
     let vxn = format!("vxn run --rm --type {kind} -m 128M oci:/srv/images/busybox true");
@@ -173,7 +211,7 @@ fn exec() -> Row {
     Row {
         name: "exec c true (xl: list)".to_owned(),
         bound: Bound { of_xl: 4.0, of_floor: OF_FLOOR },
-        first: containers(1),
+        first: containers(1, 1),
         sides: vec![side(Who::Xl, "xl list"), side(Who::Vxn, "vxn exec bench-1 true")],
         last: "vxn rm -f bench-1".to_owned(),
         ..Row::default()
@@ -185,18 +223,18 @@ fn ps() -> Row {
     Row {
         name: "ps with ten containers (xl: list)".to_owned(),
         bound: Bound { of_xl: 2.0, of_floor: OF_FLOOR },
-        first: containers(10),
+        first: containers(1, 10),
         sides: vec![side(Who::Xl, "xl list"), side(Who::Vxn, "vxn ps")],
         last: "vxn rm -f $(vxn ps -aq)".to_owned(),
         ..Row::default()
     }
 }
 
-/// Starts so many containers, `bench-1` and on.
-fn containers(count: usize) -> String {
+/// Starts the containers `bench-FROM` to `bench-TO`.
+fn containers(from: usize, to: usize) -> String {
     format!(
-        "set -e; for n in $(seq {count}); do vxn run -d --name bench-$n --type pv -m 128M \
-         --network none oci:/srv/images/busybox sleep 100000; done"
+        "for n in $(seq {from} {to}); do vxn run -d --name bench-$n --type pv -m 128M \
+         --network none oci:/srv/images/busybox sleep 100000 || exit; done"
     )
 }
 
