@@ -14,6 +14,7 @@ mod limits;
 mod logs;
 mod looking;
 mod networks;
+mod server;
 mod terminal;
 mod volumes;
 
@@ -24,6 +25,8 @@ use testbed::{Command, Dom0, HostState, Output, Running, Witness};
 
 /// The small image, made of Debian's busybox.
 const BUSYBOX: &str = "oci:/srv/images/busybox";
+/// nginx, SQLite and a compiler, of Debian's packages.
+const WORKSHOP: &str = "oci:/srv/images/workshop";
 /// A start under software emulation on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(400);
 /// A process that says that it runs, and ends when it is asked to.
