@@ -7,6 +7,7 @@ mod erofs;
 mod exec;
 mod files;
 mod flags;
+mod hostile;
 mod kills;
 mod layer;
 mod lifecycle;
