@@ -124,6 +124,15 @@ impl Host {
         self.ok(["inspect", "--format", field, name])
     }
 
+    /// What the events of the last hour say of a container, under the name it has.
+    #[track_caller]
+    fn told(&self, name: &str) -> String {
+        let container = format!("container={name}");
+        let past = ["events", "--since", "1h", "--until", "0s", "--format", "{{.Action}}"];
+        let past = self.vxn(past).args(["-f", &container]).run().unwrap();
+        past.success().unwrap().text()
+    }
+
     /// Waits until the container has said `text`.
     #[track_caller]
     fn wait_for(&self, name: &str, text: &str) {
