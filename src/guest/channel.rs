@@ -34,7 +34,7 @@ impl Channel {
     /// Publishes the channel of domain `domid`, `/local/domain/N/vxn/channel`.
     pub fn serve(domid: u32) -> xen_vchan::Result<Channel> {
         let path = format!("/local/domain/{domid}/{}", vxn_proto::CHANNEL);
-        let vchan = Vchan::serve(domid, &path, RING, RING)?;
+        let vchan = super::offer(domid, &path, RING)?;
         Ok(Channel { vchan, decoder: Decoder::new(), buffer: vec![0; RING] })
     }
 

@@ -3,7 +3,9 @@
 //! bytes over vchan.
 
 mod channel;
+mod offer;
 mod session;
 
 pub use channel::{Channel, Rest};
+pub use offer::{channel_hint, offer};
 pub use session::{Error, Event, Guest, Session};

@@ -12,10 +12,10 @@ use std::thread::JoinHandle;
 use nix::sys::eventfd::{EfdFlags, EventFd};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use vxn_proto::{Share, share_channel};
-use xen_vchan::Vchan;
 
 use self::service::Service;
 use super::mounts::{Mount, Source};
+use crate::guest;
 use crate::share::{Connection, Export};
 use crate::volume::{self, Volumes};
 
@@ -61,9 +61,7 @@ impl Error {
     /// What to do about it.
     pub fn hint(&self) -> Option<String> {
         match self {
-            Error::Channel { source: xen_vchan::Error::Share { .. }, .. } => Some(
-                "each mount takes 33 pages: raise /sys/module/xen_gntalloc/parameters/limit".into(),
-            ),
+            Error::Channel { source, .. } => Some(guest::channel_hint(source)),
             Error::Volume(e) => e.hint(),
             _ => None,
         }
@@ -94,7 +92,7 @@ impl Shares {
         for (number, mount) in mounts.iter().enumerate() {
             let (export, told) = open(mount, volumes)?;
             let path = format!("/local/domain/{domid}/{}", share_channel(number));
-            let channel = Vchan::serve(domid, &path, RING, RING)
+            let channel = guest::offer(domid, &path, RING)
                 .map_err(|source| Error::Channel { path: told.path.clone(), source })?;
             let service = Service {
                 channel,
