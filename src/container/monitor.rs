@@ -29,6 +29,7 @@ use super::report::{self, ENGINE_FAILED, Report};
 use super::shares;
 use super::store::{self, Containers};
 use super::terminal;
+use crate::guest;
 use crate::libxl;
 use crate::network;
 
@@ -90,12 +91,7 @@ impl Error {
             Error::Plan(e) => Some(e.hint().to_owned()),
             Error::Network(e) => e.hint(),
             Error::Libxl(e) => e.hint().map(str::to_owned),
-            Error::Channel(xen_vchan::Error::Share { .. }) => {
-                Some("a channel takes 65 pages of Dom0's memory: free some".to_owned())
-            }
-            Error::Channel(_) => Some(
-                "`modprobe xen-gntalloc xen-evtchn`; `vxn check` says what else is missing".into(),
-            ),
+            Error::Channel(e) => Some(guest::channel_hint(e)),
             Error::Store(e) => e.hint(),
             Error::Share(e) => e.hint(),
             Error::Journal(journal::Error::Busy(_)) => {

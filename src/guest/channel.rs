@@ -6,8 +6,6 @@ use std::os::fd::{AsFd, BorrowedFd};
 use vxn_proto::{Decoder, Frame, ToHost};
 use xen_vchan::{State, Vchan};
 
-use super::offer;
-
 /// Bytes of the ring towards the host, and of the one towards the guest.
 const RING: usize = 128 * 1024;
 /// Bytes taken off the ring before everything else has its turn again.
@@ -36,7 +34,7 @@ impl Channel {
     /// Publishes the channel of domain `domid`, `/local/domain/N/vxn/channel`.
     pub fn serve(domid: u32) -> xen_vchan::Result<Channel> {
         let path = format!("/local/domain/{domid}/{}", vxn_proto::CHANNEL);
-        let vchan = offer(domid, &path, RING)?;
+        let vchan = super::offer(domid, &path, RING)?;
         Ok(Channel { vchan, decoder: Decoder::new(), buffer: vec![0; RING] })
     }
 

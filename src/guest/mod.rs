@@ -7,5 +7,5 @@ mod offer;
 mod session;
 
 pub use channel::{Channel, Rest};
-pub use offer::offer;
+pub use offer::{channel_hint, offer};
 pub use session::{Error, Event, Guest, Session};

@@ -45,11 +45,28 @@ impl Programs {
 
     /// Builds the guest's PID 1 alone; returns its path.
     pub fn build_init() -> Result<PathBuf> {
-        let mut cargo = cargo();
-        cargo.args(["--release", "--package", "vxn-init", "--target", GUEST_TARGET]);
-        tool::run(cargo.env(GUEST_FLAGS.0, GUEST_FLAGS.1)).context("vxn-init does not build")?;
-        Ok(logs::target_dir().join(GUEST_TARGET).join("release/vxn-init"))
+        static_program("vxn-init")
     }
+}
+
+/// An initramfs whose first process attacks Dom0, for the kernel of the Dom0 image. What
+/// it does is the container's host name: `testbed/hostile`.
+pub fn hostile_initramfs() -> Result<Vec<u8>> {
+    let dir = TempDir::with_prefix("vxn-hostile-")?;
+    let initramfs = dir.path().join("initramfs.cpio");
+    let init = static_program("hostile-guest")?;
+    initramfs::build(&init, Some(&Dom0Image::get()?.modules()?), &initramfs)
+        .context("the hostile initramfs cannot be made")?;
+    Ok(fs::read(&initramfs)?)
+}
+
+/// Builds a package for the guest; returns the path of its program.
+fn static_program(package: &str) -> Result<PathBuf> {
+    let mut cargo = cargo();
+    cargo.args(["--release", "--package", package, "--target", GUEST_TARGET]);
+    let built = tool::run(cargo.env(GUEST_FLAGS.0, GUEST_FLAGS.1));
+    built.with_context(|| format!("{package} does not build"))?;
+    Ok(logs::target_dir().join(GUEST_TARGET).join("release").join(package))
 }
 
 /// A directory whose contents belong into Dom0's root. Removed when dropped.

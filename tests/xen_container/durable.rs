@@ -3,10 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::{Host, host};
-
-/// nginx, SQLite and a compiler.
-const WORKSHOP: &str = "oci:/srv/images/workshop";
+use crate::{Host, WORKSHOP, host};
 
 /// A row in three places after another: a volume, a directory of Dom0's and the
 /// container's own disk. What is told was committed: SQLite has synced the row, and by `extra`

@@ -27,6 +27,8 @@ fn a_container_is_created_started_stopped_and_started_again() {
     assert_eq!(host.ok(["stop", "web"]), "web", "one that has ended is stopped");
     host.ok(["restart", "web"]);
     assert_eq!(host.ok(["ps", "-q"]), id[..12]);
+    let told = host.told("web");
+    assert!(told.ends_with("die\nstop\nstart\nrestart"), "{told}");
     host.fails(1, "stop it first", ["rm", "web"]);
     host.clean(["web"]);
 }
@@ -103,6 +105,7 @@ fn rename_reaches_the_domain() {
     host.ok(["rename", "before", "after"]);
     let domain = host.dom0.run(["xl", "domname", &host.field("after", "{{.Xen.DomId}}")]).unwrap();
     assert_eq!(domain.text(), "after");
+    assert_eq!(host.told("after"), "rename");
     host.clean(["after"]);
 }
 

@@ -101,6 +101,7 @@ fn a_guest_without_memory_kills_and_tells() {
     host.start("hungry", [], eat);
     assert_eq!(host.ok(["wait", "hungry"]), "137");
     assert_eq!(host.field("hungry", "{{.State.ExitCode}} {{.State.OOMKilled}}"), "137 true");
+    assert_eq!(host.told("hungry"), "create\nstart\noom\ndie");
     host.clean(["hungry"]);
 }
 

@@ -61,6 +61,24 @@ fn processes_numbers_and_the_kernels_log_are_shown() {
 }
 
 #[test]
+fn numbers_of_a_pvh_guest_are_shown() {
+    let Some(host) = host() else { return };
+    let run = ["run", "-d", "--rm", "-m", "160M", "--type", "pvh", "--name", "pvh"];
+    let run = host.vxn(run).args([BUSYBOX, "sh", "-c", TICKING]);
+    run.run().unwrap().success().unwrap();
+    let line = "{{.PIDs}}|{{.CPUPerc}}|{{.MemUsage}}|{{.NetIO}}|{{.BlockIO}}";
+    let stats = host.ok(["stats", "--no-stream", "--format", line, "pvh"]);
+    let [pids, cpu, memory, net, block] = stats.split('|').collect::<Vec<_>>()[..] else {
+        panic!("{stats}")
+    };
+    assert!((1..=4).contains(&pids.parse::<u32>().unwrap()), "{stats}");
+    assert!(cpu.ends_with('%') && cpu != "0.00%", "{stats}");
+    assert!(memory.contains("MiB / 1"), "{stats}");
+    assert!(block.contains("MB / ") && net.contains("B / "), "{stats}");
+    host.clean(["pvh"]);
+}
+
+#[test]
 fn events_tell_a_life_in_its_order() {
     let Some(host) = host() else { return };
     let following = host.vxn(["events", "-f", "container=told"]);

@@ -7,6 +7,7 @@ mod erofs;
 mod exec;
 mod files;
 mod flags;
+mod hostile;
 mod kills;
 mod layer;
 mod lifecycle;
@@ -14,6 +15,7 @@ mod limits;
 mod logs;
 mod looking;
 mod networks;
+mod server;
 mod terminal;
 mod volumes;
 
@@ -24,6 +26,8 @@ use testbed::{Command, Dom0, HostState, Output, Running, Witness};
 
 /// The small image, made of Debian's busybox.
 const BUSYBOX: &str = "oci:/srv/images/busybox";
+/// nginx, SQLite and a compiler, of Debian's packages.
+const WORKSHOP: &str = "oci:/srv/images/workshop";
 /// A start under software emulation on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(400);
 /// A process that says that it runs, and ends when it is asked to.
@@ -118,6 +122,15 @@ impl Host {
     #[track_caller]
     fn field(&self, name: &str, field: &str) -> String {
         self.ok(["inspect", "--format", field, name])
+    }
+
+    /// What the events of the last hour say of a container, under the name it has.
+    #[track_caller]
+    fn told(&self, name: &str) -> String {
+        let container = format!("container={name}");
+        let past = ["events", "--since", "1h", "--until", "0s", "--format", "{{.Action}}"];
+        let past = self.vxn(past).args(["-f", &container]).run().unwrap();
+        past.success().unwrap().text()
     }
 
     /// Waits until the container has said `text`.

@@ -61,9 +61,7 @@ impl Error {
     /// What to do about it.
     pub fn hint(&self) -> Option<String> {
         match self {
-            Error::Channel { source: xen_vchan::Error::Share { .. }, .. } => {
-                Some("each mount takes 33 pages of Dom0's memory: free some, or mount less".into())
-            }
+            Error::Channel { source, .. } => Some(guest::channel_hint(source)),
             Error::Volume(e) => e.hint(),
             _ => None,
         }
