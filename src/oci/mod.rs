@@ -22,6 +22,7 @@ pub mod program;
 pub mod refuse;
 pub mod resources;
 pub mod rootfs;
+mod shape;
 pub mod state;
 
 use std::path::{Path, PathBuf};
