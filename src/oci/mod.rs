@@ -10,6 +10,7 @@
 mod annotations;
 pub mod bundle;
 pub mod cgroup;
+mod claim;
 pub mod console;
 pub mod definition;
 pub mod disks;
