@@ -3,14 +3,13 @@
 
 use std::fs;
 use std::path::Path;
-use std::process::Command;
 
 use serde_json::{Value, json};
 use testbed::schemas::{Kind, Schemas};
 use vxn::oci::bundle::Bundle;
 
 fn vxn(args: &[&str]) -> Vec<u8> {
-    let output = Command::new(env!("CARGO_BIN_EXE_vxn")).args(args).output().unwrap();
+    let output = testbed::tool::command(env!("CARGO_BIN_EXE_vxn")).args(args).output().unwrap();
     assert!(output.status.success(), "{output:?}");
     output.stdout
 }
