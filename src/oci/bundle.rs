@@ -5,9 +5,11 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use oci_spec::runtime::{Process, Spec};
+use serde::de::DeserializeOwned;
+use serde_json::Value;
 
 use super::error::at;
-use super::{Error, Result};
+use super::{Error, Result, shape};
 
 /// More than any real configuration has, in bytes.
 const MAX_CONFIG: u64 = 16 << 20;
@@ -34,7 +36,7 @@ impl Bundle {
     pub fn load(dir: &Path) -> Result<Bundle> {
         let dir = dir.canonicalize().map_err(at(dir))?;
         let path = dir.join("config.json");
-        let spec: Spec = read_json(&path)?;
+        let spec: Spec = read_json(&path, "")?;
         let wrong = |why: &str| Error::Config { path: path.clone(), why: why.to_owned() };
         if spec.version().split('.').next() != Some("1") {
             return Err(wrong(&format!("unknown ociVersion {:?}: 1.x is known", spec.version())));
@@ -56,17 +58,24 @@ impl Bundle {
 /// # Errors
 /// It does not follow the specification.
 pub fn process(path: &Path) -> Result<Process> {
-    let process: Process = read_json(path)?;
+    let process: Process = read_json(path, "/process")?;
     check(&process).map_err(|why| Error::Config { path: path.to_owned(), why })?;
     Ok(process)
 }
 
-fn read_json<T: serde::de::DeserializeOwned>(path: &Path) -> Result<T> {
+/// Reads what a caller has written, the part `part` of a configuration; the error says in
+/// which field it is wrong.
+fn read_json<T: DeserializeOwned>(path: &Path, part: &str) -> Result<T> {
     let mut bytes = Vec::new();
     let file = File::open(path).map_err(at(path))?;
-    file.take(MAX_CONFIG).read_to_end(&mut bytes).map_err(at(path))?;
-    let wrong = |e: serde_json::Error| Error::Config { path: path.to_owned(), why: e.to_string() };
-    serde_json::from_slice(&bytes).map_err(wrong)
+    file.take(MAX_CONFIG + 1).read_to_end(&mut bytes).map_err(at(path))?;
+    let wrong = |why: String| Error::Config { path: path.to_owned(), why };
+    if bytes.len() as u64 > MAX_CONFIG {
+        return Err(wrong(format!("it is larger than {} MiB", MAX_CONFIG >> 20)));
+    }
+    let json: Value = serde_json::from_slice(&bytes).map_err(|e| wrong(e.to_string()))?;
+    shape::check(&json, part).map_err(wrong)?;
+    serde_path_to_error::deserialize(json).map_err(|e| wrong(e.to_string()))
 }
 
 /// What the specification demands, and the types do not say.

@@ -10,6 +10,7 @@
 mod annotations;
 pub mod bundle;
 pub mod cgroup;
+mod claim;
 pub mod console;
 pub mod definition;
 pub mod disks;
@@ -22,6 +23,7 @@ pub mod program;
 pub mod refuse;
 pub mod resources;
 pub mod rootfs;
+mod shape;
 pub mod state;
 
 use std::path::{Path, PathBuf};

@@ -5,7 +5,8 @@
 //! Stores keep a layer's directory as it is from its first use to its removal
 //! (containers-storage, containerd's snapshots, docker's overlay2): it is named by its path,
 //! and told from one that took its place by its inode and the times of its birth and last
-//! change. What is in an upper directory is looked at as a whole; so it has to be little.
+//! change. One that holds little is told by what is in it instead, as an upper one is: docker
+//! puts a lower directory of its own below each container. An upper one has to hold little.
 //! Whatever is not understood has no name, and is not shared.
 
 use std::collections::BTreeMap;
@@ -23,9 +24,9 @@ use rustix::fs::{lgetxattr, llistxattr};
 use crate::image::Digest;
 
 /// Raised whenever the same directories would give another disk.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
-/// Most files and directories of an upper directory that is looked at.
+/// Most files and directories of a directory that is looked at.
 const MAX_ENTRIES: usize = 32;
 
 /// Most bytes of all its files.
@@ -101,21 +102,36 @@ impl Overlay {
     fn name(&self) -> io::Result<Option<Digest>> {
         let mut recipe = format!("vxn overlay root {VERSION}\n{}\n", self.others.join(","));
         for dir in &self.lower {
-            // An engine may mount by short names that are links.
-            let dir = dir.canonicalize()?;
-            let Some(identity) = identity(&fs::metadata(&dir)?) else { return Ok(None) };
-            recipe.push_str(&format!("{dir:?} {identity}\n"));
+            let Some(part) = lower(dir)? else { return Ok(None) };
+            recipe.push_str(&part);
         }
-        let Some(upper) = &self.upper else { return Ok(Some(Digest::of(recipe.as_bytes()))) };
-        let mut upper = Upper { root: upper, found: BTreeMap::new(), bytes: 0 };
-        if !upper.directory(Path::new(""))? {
-            return Ok(None);
-        }
-        for (path, what) in upper.found {
-            recipe.push_str(&format!("{path:?} {what}\n"));
+        if let Some(upper) = &self.upper {
+            let Some(part) = content(upper)? else { return Ok(None) };
+            recipe.push_str(&part);
         }
         Ok(Some(Digest::of(recipe.as_bytes())))
     }
+}
+
+/// A lower directory, by what is in it if that is little, or as the one that it is.
+fn lower(dir: &Path) -> io::Result<Option<String>> {
+    // An engine may mount by short names that are links.
+    let dir = dir.canonicalize()?;
+    if let Some(content) = content(&dir)? {
+        return Ok(Some(content));
+    }
+    let identity = identity(&fs::metadata(&dir)?);
+    Ok(identity.map(|identity| format!("{dir:?} {identity}\n")))
+}
+
+/// All that is in a directory, and how it is itself.
+fn content(dir: &Path) -> io::Result<Option<String>> {
+    let mut tree = Tree { root: dir, found: BTreeMap::new(), bytes: 0 };
+    if !tree.entry(Path::new(""))? {
+        return Ok(None);
+    }
+    let lines = tree.found.into_iter().map(|(path, what)| format!("{path:?} {what}\n"));
+    Ok(Some(lines.collect()))
 }
 
 /// What tells a directory from another one that has its path later. A file system without
@@ -148,20 +164,20 @@ fn unescape(field: &[u8]) -> Vec<u8> {
     bytes
 }
 
-/// What is in an upper directory, with all of it.
-struct Upper<'a> {
+/// What is in a directory, with all of it.
+struct Tree<'a> {
     root: &'a Path,
     found: BTreeMap<PathBuf, String>,
     bytes: u64,
 }
 
-impl Upper<'_> {
+impl Tree<'_> {
     /// Looks through a directory. Returns false when it holds too much, or what is not
     /// understood.
     fn directory(&mut self, dir: &Path) -> io::Result<bool> {
         for entry in fs::read_dir(self.root.join(dir))? {
             let path = dir.join(entry?.file_name());
-            if self.found.len() == MAX_ENTRIES || !self.entry(&path)? {
+            if self.found.len() > MAX_ENTRIES || !self.entry(&path)? {
                 return Ok(false);
             }
         }

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! ROOT/ID/state.json   which container of the engine it is, and what the caller said
-//!        /lock         held while it is created
+//!        /lock         held while it is created, and while it is removed
 //! ```
 //!
 //! The same id may be in use below another root: the engine's own ids are unique. Who
@@ -19,11 +19,13 @@ use oci_spec::runtime::Hooks;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use super::claim::forget;
+pub use super::claim::{Claim, Taken};
 use super::error::at;
 use super::{Error, Result, SPEC_VERSION};
 use crate::container::ContainerId;
 use crate::container::condition::{Live, Phase};
-use crate::state::{Lock, write_atomic};
+use crate::state::Lock;
 
 /// A container as its caller knows it.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -81,9 +83,9 @@ pub struct States {
     root: PathBuf,
 }
 
-const STATE: &str = "state.json";
+pub(super) const STATE: &str = "state.json";
 /// Locked by whoever creates the container.
-const LOCK: &str = "lock";
+pub(super) const LOCK: &str = "lock";
 
 /// The longest id; a file name has room for no more.
 const MAX_ID: usize = 255;
@@ -152,15 +154,24 @@ impl States {
         Ok(found)
     }
 
-    /// Forgets the container `id`; one that is not there is forgotten already.
+    /// Takes the container `id` for its removal. Whoever creates or removes it is waited
+    /// for; what a killed `create` has left goes.
     ///
     /// # Errors
-    /// Its directory cannot be removed.
-    pub fn remove(&self, id: &str) -> Result<()> {
+    /// [`Error::NoSuchContainer`]; what is written of it cannot be read.
+    pub fn take(&self, id: &str) -> Result<Taken> {
         let dir = self.dir(id)?;
-        match fs::remove_dir_all(&dir) {
-            Err(e) if e.kind() != io::ErrorKind::NotFound => Err(at(&dir)(e)),
-            _ => Ok(()),
+        let lock = match Lock::exclusive(&dir.join(LOCK)) {
+            Err(e) if e.kind() == io::ErrorKind::NotFound => return Err(Error::NoSuchContainer),
+            lock => lock.map_err(at(&dir))?,
+        };
+        match self.find(id) {
+            Ok(record) => Ok(Taken { record, dir, _lock: lock }),
+            Err(Error::NoSuchContainer) => {
+                forget(&dir).map_err(at(&dir))?;
+                Err(Error::NoSuchContainer)
+            }
+            Err(e) => Err(e),
         }
     }
 
@@ -168,41 +179,6 @@ impl States {
         let good = |byte: u8| byte.is_ascii_alphanumeric() || b"_+-.".contains(&byte);
         let odd = matches!(id, "" | "." | "..") || id.len() > MAX_ID || !id.bytes().all(good);
         if odd { Err(Error::Id(id.to_owned())) } else { Ok(self.root.join(id)) }
-    }
-}
-
-/// A claimed id. It is free again when this is dropped, unless it is kept.
-#[derive(Debug)]
-pub struct Claim {
-    dir: PathBuf,
-    kept: bool,
-    _lock: Lock,
-}
-
-impl Claim {
-    /// Writes down what the container is.
-    ///
-    /// # Errors
-    /// The disk is full.
-    pub fn record(&self, record: &Record) -> Result<()> {
-        let path = self.dir.join(STATE);
-        let json = serde_json::to_vec_pretty(record).map_err(|e| at(&path)(e.into()))?;
-        write_atomic(&path, &json).map_err(at(&path))
-    }
-
-    /// The container is there: the id stays taken.
-    pub fn keep(mut self) {
-        self.kept = true;
-    }
-}
-
-impl Drop for Claim {
-    fn drop(&mut self) {
-        if !self.kept {
-            if let Err(e) = fs::remove_dir_all(&self.dir) {
-                tracing::warn!("cannot remove {}: {e}", self.dir.display());
-            }
-        }
     }
 }
 
@@ -275,9 +251,14 @@ mod tests {
         let state = record.state("creating");
         assert_eq!((&state["pid"], &state["bundle"]), (&7.into(), &"/b".into()));
         assert_eq!(record.state("stopped").get("pid"), None);
-        states.remove("web").unwrap();
-        states.remove("web").unwrap();
-        assert!(states.list().unwrap().is_empty());
+        let taken = states.take("web").unwrap();
+        let other = std::thread::spawn({
+            let states = states.clone();
+            move || matches!(states.take("web"), Err(Error::NoSuchContainer))
+        });
+        taken.forget().unwrap();
+        assert!(other.join().unwrap(), "one of two removes it");
+        assert!(!root.path().join("r/web").exists());
     }
 
     #[test]
@@ -290,6 +271,9 @@ mod tests {
         assert!(matches!(states.claim("web"), Err(Error::Exists)));
         drop(claim);
         assert!(!root.path().join("web").exists());
+        fs::create_dir(root.path().join("web")).unwrap();
+        assert!(matches!(states.take("web"), Err(Error::NoSuchContainer)));
+        assert!(!root.path().join("web").exists(), "what was left is gone");
     }
 
     #[test]

@@ -33,7 +33,7 @@ const KINDS: &[(&str, &str)] = &[
     (
         "process",
         "ps -C vxn,vxn-oci-runtime,vxn-hotplug,xl,skopeo,sqfstar,mksquashfs,mkfs.erofs,conmon,\
-         xen-qemu-system -o pid=,args=",
+         containerd-shim,xen-qemu-system -o pid=,args=",
     ),
 ];
 

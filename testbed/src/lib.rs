@@ -9,6 +9,7 @@
 //! Command            args, env, stdin → Output              command, capture, pty
 //! HostState          what a command has left behind         host_state
 //! Witness            what there is to see of a failure      witness
+//! Schemas            what others read of ours has to obey   schemas
 //! ```
 //!
 //! Only software emulation is used, so it runs wherever QEMU runs. A [`Dom0`]
@@ -31,6 +32,7 @@ pub mod logs;
 mod mmdebstrap;
 pub mod pty;
 mod qemu;
+pub mod schemas;
 pub mod shared;
 mod ssh;
 pub mod tool;

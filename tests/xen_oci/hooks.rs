@@ -1,12 +1,27 @@
 //! Hooks, and a network that is prepared by the monitor's process id, as docker does it.
 
+use testbed::schemas::Kind;
+
 use crate::network::{SERVER, ask};
-use crate::{RUNTIME, host};
+use crate::{Host, RUNTIME, host};
 
 /// A hook that keeps its state in `/tmp/hooks/WHEN`, and does `more`.
 fn hook(when: &str, more: &str) -> String {
-    let script = format!("cat >/tmp/hooks/{when} && {more}");
+    script(when, &format!("cat >/tmp/hooks/{when} && {more}"))
+}
+
+/// A hook that is a shell's script.
+pub fn script(when: &str, script: &str) -> String {
     format!(r#""{when}": [{{"path": "/bin/sh", "args": ["sh", "-c", "{script}"]}}]"#)
+}
+
+impl Host {
+    /// Makes the configuration of the bundle at `dir` its `good.json` with these hooks.
+    pub fn hooked(&self, dir: &str, hooks: &str) {
+        let config =
+            format!("{{ printf '{{\"hooks\": {{%s}},' \"$H\"; sed '1s/^{{//' {dir}/good.json; }}");
+        self.ok(&format!("H=$(cat <<'END'\n{hooks}\nEND\n); {config} >{dir}/config.json"));
+    }
 }
 
 #[test]
@@ -27,12 +42,7 @@ fn hooks_run_in_their_turn_and_prepare_the_network() {
         hook("poststop", "true"),
     ];
     host.ok(&format!("cp {dir}/config.json {dir}/good.json"));
-    let write = |hooks: &str| {
-        let config =
-            format!("{{ printf '{{\"hooks\": {{%s}},' \"$H\"; sed '1s/^{{//' {dir}/good.json; }}");
-        host.ok(&format!("H=$(cat <<'END'\n{hooks}\nEND\n); {config} >{dir}/config.json"));
-    };
-    write(&hooks.join(", "));
+    host.hooked(&dir, &hooks.join(", "));
     host.ok(&format!(
         "{RUNTIME} create -b {dir} --pid-file {dir}/pid web </dev/null >{dir}/out 2>&1"
     ));
@@ -40,6 +50,7 @@ fn hooks_run_in_their_turn_and_prepare_the_network() {
     for when in ["prestart", "createRuntime", "createContainer"] {
         let state = host.ok(&format!("cat /tmp/hooks/{when}"));
         assert!(state.contains("\"status\":\"creating\""), "{state}");
+        host.as_specified(Kind::State, &format!("cat /tmp/hooks/{when}"));
         assert!(state.contains(&format!("\"pid\":{pid},")), "{state}");
     }
     assert!(host.ok("cat /tmp/hooks/inside").contains("192.0.2.2/24"));
@@ -52,11 +63,8 @@ fn hooks_run_in_their_turn_and_prepare_the_network() {
     // It went with the namespace, which was the container's alone.
     host.ok("while ip link show hooked >/dev/null 2>&1; do sleep 0.1; done");
 
-    write(&format!(
-        "{}, {}",
-        hook("createRuntime", "echo no >&2; exit 3"),
-        hook("poststop", "true")
-    ));
+    let failing = hook("createRuntime", "echo no >&2; exit 3");
+    host.hooked(&dir, &format!("{failing}, {}", hook("poststop", "true")));
     host.ok("rm /tmp/hooks/*");
     let create = format!("{RUNTIME} create -b {dir} web </dev/null");
     host.fails(1, "the createRuntime hook /bin/sh failed: exit status: 3: no", &create);

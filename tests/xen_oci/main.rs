@@ -1,7 +1,9 @@
 //! The OCI runtime on real Xen: by hand as runc's callers use it, and under Debian's own
-//! podman, unpatched.
+//! podman, containerd and docker, unpatched.
 
+mod containerd;
 mod disks;
+mod docker;
 mod faults;
 mod hooks;
 mod limits;

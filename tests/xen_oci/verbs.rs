@@ -1,6 +1,17 @@
 //! The verbs, as runc's callers say them.
 
-use crate::{PATIENT, RUNTIME, host};
+use testbed::schemas::{Kind, Schemas};
+
+use crate::{Host, PATIENT, RUNTIME, host};
+
+impl Host {
+    /// Holds what `script` prints against the specification's schema.
+    #[track_caller]
+    pub fn as_specified(&self, kind: Kind, script: &str) {
+        let printed = serde_json::from_str(&self.ok(script)).unwrap();
+        Schemas::get().unwrap().check(kind, &printed).unwrap();
+    }
+}
 
 #[test]
 fn a_bundle_runs_with_its_streams_and_its_exit_code() {
@@ -30,12 +41,15 @@ fn a_container_goes_from_create_to_delete() {
         ))
     };
     assert_eq!(field("status"), "created");
+    host.as_specified(Kind::State, &format!("{runtime} state steps"));
     let pid = host.ok(&format!("cat {dir}/pid"));
     assert_eq!(field("pid"), pid);
     assert_eq!(host.ok(&format!("cat /proc/{pid}/cgroup")), "0::/vxn/steps");
     host.ok(&format!("{runtime} start steps"));
     host.wait_for(&format!("{dir}/out"), "ready");
     assert_eq!(field("status"), "running");
+    host.as_specified(Kind::Config, &format!("cat {dir}/config.json"));
+    host.as_specified(Kind::State, &format!("{runtime} state steps"));
     let pids = host.ok(&format!("{runtime} ps -f json steps | tr -d '[] \\n'"));
     assert_eq!(pids, pid);
 
@@ -58,6 +72,7 @@ fn a_container_goes_from_create_to_delete() {
     host.wait_for(&format!("{dir}/out"), "asked");
     host.ok(&format!("while [ -d /proc/{pid} ]; do sleep 0.1; done"));
     assert_eq!(field("status"), "stopped");
+    host.as_specified(Kind::State, &format!("{runtime} state steps"));
     host.fails(1, "container not running", &format!("{runtime} kill steps KILL"));
     host.ok(&format!("{runtime} kill --all steps KILL"));
     host.ok(&format!("{runtime} delete steps"));

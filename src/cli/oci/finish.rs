@@ -55,29 +55,44 @@ pub fn kill(args: &KillArgs, runtime: &Runtime<'_>) -> Result<ExitCode> {
 
 /// Removes a container.
 pub fn delete(args: &DeleteArgs, runtime: &Runtime<'_>) -> Result<ExitCode> {
-    let record = match runtime.states.find(&args.id) {
-        // Whatever a killed `create` has left goes too.
-        Err(oci::Error::NoSuchContainer) if args.force => {
-            runtime.states.remove(&args.id)?;
-            return Ok(ExitCode::SUCCESS);
-        }
-        found => found?,
+    let ended = end(args, runtime)?;
+    let taken = match runtime.states.take(&args.id) {
+        // Who stayed with it has removed it.
+        Err(oci::Error::NoSuchContainer) if args.force || ended => return Ok(ExitCode::SUCCESS),
+        taken => taken?,
     };
-    match record.status(runtime.run())? {
-        Status::Stopped => {}
-        Status::Running | Status::Paused if !args.force => {
-            let word = record.status(runtime.run())?.word();
-            bail!("cannot delete container {} that is not stopped: {word}", record.id);
-        }
-        _ => destroy(&record, runtime)?,
-    }
+    let record = taken.record.clone();
+    stopped(&record, record.status(runtime.run())?)?;
     if let Some(dir) = &record.cgroup {
         cgroup::remove(dir)
             .with_context(|| format!("cannot remove the control group {}", dir.display()))?;
     }
-    runtime.states.remove(&record.id)?;
+    taken.forget()?;
     poststop(&record);
     Ok(ExitCode::SUCCESS)
+}
+
+/// Ends a container that has not begun, or that is to be killed. Returns whether it has.
+fn end(args: &DeleteArgs, runtime: &Runtime<'_>) -> Result<bool> {
+    let record = match runtime.states.find(&args.id) {
+        // There may be something that a killed `create` has left.
+        Err(oci::Error::NoSuchContainer) => return Ok(false),
+        found => found?,
+    };
+    match record.status(runtime.run())? {
+        Status::Stopped => return Ok(false),
+        status @ (Status::Running | Status::Paused) if !args.force => stopped(&record, status)?,
+        _ => {}
+    }
+    destroy(&record, runtime)?;
+    Ok(true)
+}
+
+fn stopped(record: &Record, status: Status) -> Result<()> {
+    if status != Status::Stopped {
+        bail!("cannot delete container {} that is not stopped: {}", record.id, status.word());
+    }
+    Ok(())
 }
 
 /// Runs what is to be run when a container is gone.

@@ -88,9 +88,12 @@ fn the_same_content_has_the_same_name() {
 #[test]
 fn another_directory_at_a_path_is_another_one() {
     let store = Store::new();
+    let fill = || (0..40).for_each(|n| fs::write(store.path("B").join(n.to_string()), "").unwrap());
+    fill();
     let Some(name) = store.name("one") else { return };
     fs::remove_dir_all(store.path("B")).unwrap();
     fs::create_dir(store.path("B")).unwrap();
+    fill();
     assert_ne!(store.name("one"), Some(name));
     // Engines mount by short names.
     symlink("B", store.path("l")).unwrap();
@@ -99,4 +102,23 @@ fn another_directory_at_a_path_is_another_one() {
         Overlay { lower, upper: None, others: Vec::new() }.name().unwrap()
     };
     assert_eq!(of("B"), of("l"));
+}
+
+#[test]
+fn a_lower_directory_with_little_in_it_is_told_by_that() {
+    let store = Store::new();
+    let of = |lower: &str| {
+        let lower = vec![store.path(lower)];
+        Overlay { lower, upper: None, others: Vec::new() }.name().unwrap().unwrap()
+    };
+    // docker's for each container: places for what it mounts.
+    for init in ["one", "two"] {
+        fs::write(store.path(init).join("etc/hosts"), "").unwrap();
+    }
+    assert_eq!(of("one"), of("two"));
+    fs::write(store.path("two/etc/hosts"), "x").unwrap();
+    assert_ne!(of("one"), of("two"));
+    fs::set_permissions(store.path("B"), fs::Permissions::from_mode(0o700)).unwrap();
+    fs::create_dir(store.path("C")).unwrap();
+    assert_ne!(of("B"), of("C"), "another mode of the directory itself");
 }
