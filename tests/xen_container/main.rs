@@ -14,6 +14,7 @@ mod limits;
 mod logs;
 mod looking;
 mod networks;
+mod seccomp;
 mod terminal;
 mod volumes;
 
