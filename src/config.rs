@@ -17,6 +17,7 @@ pub use disk_choice::DiskChoice;
 pub use memory::Memory;
 
 use crate::network::{Defaults, Networks};
+use crate::seccomp;
 
 /// The settings file, unless `VXN_CONFIG` names another.
 pub const FILE: &str = "/etc/vxn/vxn.toml";
@@ -173,6 +174,8 @@ pub struct Settings {
     pub root_disk: Setting<DiskChoice>,
     /// The annotations `org.vxn.*` of OCI bundles that are honoured.
     pub oci_annotations: Setting<Annotations>,
+    /// The seccomp profile of containers whose flags name none.
+    pub seccomp: Setting<seccomp::Choice>,
 }
 
 /// A setting as people read it.
@@ -206,6 +209,7 @@ impl Settings {
             self.image_limit.row("image_limit"),
             self.root_disk.row("root_disk"),
             self.oci_annotations.row("oci_annotations"),
+            self.seccomp.row("seccomp"),
         ]
     }
 }
@@ -243,6 +247,7 @@ struct FileKeys {
     image_limit: Option<Scalar>,
     root_disk: Option<Scalar>,
     oci_annotations: Option<Scalar>,
+    seccomp: Option<Scalar>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -332,6 +337,7 @@ impl Settings {
                 keys.oci_annotations,
                 Annotations::default,
             )?,
+            seccomp: source.pick("seccomp", keys.seccomp, || seccomp::Choice::Unconfined)?,
         })
     }
 }

@@ -12,6 +12,7 @@ pub mod kernel;
 pub mod libxl;
 pub mod network;
 pub mod oci;
+pub mod seccomp;
 pub mod share;
 pub mod state;
 pub mod tool;

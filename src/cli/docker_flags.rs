@@ -39,7 +39,10 @@ const DIFFERS: [(&str, &str); 16] = [
     ("pids-limit", "in the guest"),
     ("privileged", "every capability in the guest; no device of Dom0"),
     ("read-only", "`/etc/hosts` and its like stay current"),
-    ("security-opt", "`no-new-privileges`, `systempaths=unconfined`; a seccomp profile is refused"),
+    (
+        "security-opt",
+        "`no-new-privileges`, `systempaths=unconfined`, `seccomp=`; no seccomp profile unless one is named",
+    ),
     ("sysctl", "any parameter of the guest's kernel"),
 ];
 

@@ -170,7 +170,7 @@ fn host_config(definition: &Definition) -> Value {
         "CapAdd": privileges.cap_add,
         "CapDrop": privileges.cap_drop,
         "GroupAdd": definition.groups,
-        "SecurityOpt": privileges.no_new_privileges.then_some(["no-new-privileges"]),
+        "SecurityOpt": security_opt(definition),
         "MaskedPaths": hidden,
         "ReadonlyPaths": hidden,
         "ReadonlyRootfs": definition.read_only,
@@ -182,6 +182,14 @@ fn host_config(definition: &Definition) -> Value {
             Layer::Disk { bytes } => Some(bytes),
         },
     })
+}
+
+/// docker's words, and null if there are none.
+fn security_opt(definition: &Definition) -> Option<Vec<String>> {
+    let calm = definition.privileges.no_new_privileges.then(|| "no-new-privileges".to_owned());
+    let filter = definition.seccomp.as_ref().map(|filter| format!("seccomp={}", filter.profile));
+    let all: Vec<_> = calm.into_iter().chain(filter).collect();
+    (!all.is_empty()).then_some(all)
 }
 
 fn device(device: &Device) -> Value {

@@ -15,6 +15,7 @@ use super::failure::Hint;
 use super::image::obtain;
 use super::labels::Labels;
 use super::mounts::mounts;
+use super::privileges::PrivilegeFlags;
 use super::root_disk::{self, Guest, formats};
 use super::spec::{self, SpecArgs};
 use crate::config::{Memory, Settings};
@@ -30,6 +31,7 @@ use crate::container::{ContainerId, Name, names};
 use crate::image::{Image, Store};
 use crate::kernel;
 use crate::libxl::Uuid;
+use crate::seccomp::Filter;
 
 /// Less than this is no ext4 file system worth the name.
 const LEAST_STORAGE: Memory = Memory::from_mib(16);
@@ -72,6 +74,7 @@ pub fn definition(mut args: SpecArgs, settings: &Settings) -> anyhow::Result<Def
         vcpus: cpu.cpus.map_or(settings.vcpus.value, Cpus::vcpus),
         cpu,
         limits: args.limits.clone().limits(),
+        seccomp: seccomp(&args.privileges, settings)?,
         privileges: args.privileges.clone().privileges(),
         kernel: args.kernel.as_deref().map(absolute).transpose()?,
         initramfs: args.initramfs.as_deref().map(absolute).transpose()?,
@@ -117,6 +120,20 @@ fn health(
 ) -> anyhow::Result<Option<HealthCheck>> {
     let config = Store::open(&settings.root.value)?.raw_config(&image.config_digest)?;
     args.health.clone().check(&config)
+}
+
+/// The profile that is named, else the setting's, for who is not privileged.
+fn seccomp(flags: &PrivilegeFlags, settings: &Settings) -> anyhow::Result<Option<Filter>> {
+    let privileges = flags.clone().privileges();
+    let choice = match flags.seccomp() {
+        Some(choice) => choice,
+        None if privileges.privileged => return Ok(None),
+        None => &settings.seccomp.value,
+    };
+    choice.filter(&privileges).map_err(|e| match e.hint() {
+        Some(hint) => anyhow::Error::from(e).context(Hint(hint.to_owned())),
+        None => e.into(),
+    })
 }
 
 fn log_options(args: &SpecArgs) -> anyhow::Result<LogOptions> {

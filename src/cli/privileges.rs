@@ -4,6 +4,8 @@ use clap::Args;
 use oci_spec::runtime::Capability;
 use vxn_proto::Privileges;
 
+use crate::seccomp::Choice;
+
 /// Privileges inside of the guest.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Privileges")]
@@ -17,15 +19,17 @@ pub struct PrivilegeFlags {
     /// Drop a capability, or ALL.
     #[arg(long, value_name = "CAPABILITY", value_parser = capability)]
     cap_drop: Vec<String>,
-    /// no-new-privileges[:BOOL], systempaths=unconfined or seccomp=unconfined.
+    /// no-new-privileges[:BOOL], systempaths=unconfined, or seccomp=FILE, builtin or
+    /// unconfined.
     #[arg(long, value_name = "OPTION", value_parser = security_opt)]
     security_opt: Vec<SecurityOpt>,
 }
 
 /// What one `--security-opt` asks for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 enum SecurityOpt {
     NoNewPrivileges(bool),
+    Seccomp(Choice),
     Unmasked,
     /// What is so anyway.
     AsItIs,
@@ -44,10 +48,18 @@ impl PrivilegeFlags {
             match option {
                 SecurityOpt::NoNewPrivileges(yes) => privileges.no_new_privileges = yes,
                 SecurityOpt::Unmasked => privileges.unmasked = true,
-                SecurityOpt::AsItIs => {}
+                SecurityOpt::Seccomp(_) | SecurityOpt::AsItIs => {}
             }
         }
         privileges
+    }
+
+    /// The seccomp profile that was named, if any; the last one counts.
+    pub fn seccomp(&self) -> Option<&Choice> {
+        self.security_opt.iter().rev().find_map(|option| match option {
+            SecurityOpt::Seccomp(choice) => Some(choice),
+            _ => None,
+        })
     }
 }
 
@@ -64,13 +76,12 @@ fn capability(text: &str) -> Result<String, String> {
     }
 }
 
-/// Nothing of the guest confines a container but its capabilities: it has no
-/// seccomp filter, no AppArmor and no SELinux, so that who wants none has none.
+/// The guest has no AppArmor and no SELinux, so that who wants none has none.
 fn security_opt(text: &str) -> Result<SecurityOpt, String> {
     let (key, value) = text.split_once(['=', ':']).unwrap_or((text, ""));
     let no = |why: &str| {
-        let instead = "the DomU confines the container; --cap-drop and no-new-privileges confine \
-                       it further";
+        let instead = "the DomU confines the container; --cap-drop, no-new-privileges and \
+                       seccomp=FILE confine it further";
         Err(format!("{why}; {instead}"))
     };
     match (key, value) {
@@ -81,8 +92,12 @@ fn security_opt(text: &str) -> Result<SecurityOpt, String> {
             Ok(SecurityOpt::NoNewPrivileges(false))
         }
         ("systempaths", "unconfined") => Ok(SecurityOpt::Unmasked),
-        ("seccomp" | "apparmor", "unconfined") | ("label", "disable") => Ok(SecurityOpt::AsItIs),
-        ("seccomp", _) => no("what `vxn exec` starts would not have the profile"),
+        ("seccomp", "") => Err("seccomp needs a profile: a file, builtin or unconfined".to_owned()),
+        ("seccomp", profile) => {
+            let Ok(choice) = profile.parse::<Choice>();
+            Ok(SecurityOpt::Seccomp(choice))
+        }
+        ("apparmor", "unconfined") | ("label", "disable") => Ok(SecurityOpt::AsItIs),
         ("apparmor" | "label", _) => no("the guest has neither AppArmor nor SELinux"),
         _ => Err(format!("invalid --security-opt: {text:?}")),
     }
@@ -106,19 +121,22 @@ mod tests {
 
     #[test]
     fn what_is_so_anyway_is_taken_and_what_cannot_be_is_refused() {
-        use SecurityOpt::{AsItIs, NoNewPrivileges, Unmasked};
+        use SecurityOpt::{AsItIs, NoNewPrivileges, Seccomp, Unmasked};
         for (text, option) in [
             ("no-new-privileges", NoNewPrivileges(true)),
             ("no-new-privileges:true", NoNewPrivileges(true)),
             ("no-new-privileges=false", NoNewPrivileges(false)),
             ("systempaths=unconfined", Unmasked),
-            ("seccomp=unconfined", AsItIs),
+            ("seccomp=unconfined", Seccomp(Choice::Unconfined)),
+            ("seccomp:builtin", Seccomp(Choice::BuiltIn)),
+            ("seccomp=a=b:c.json", Seccomp(Choice::File("a=b:c.json".into()))),
+            ("apparmor=unconfined", AsItIs),
             ("label:disable", AsItIs),
         ] {
             assert_eq!(security_opt(text), Ok(option), "{text}");
         }
-        assert!(security_opt("seccomp=p.json").unwrap_err().contains("--cap-drop"));
-        assert!(security_opt("apparmor=x").unwrap_err().contains("neither AppArmor"));
+        let apparmor = security_opt("apparmor=x").unwrap_err();
+        assert!(apparmor.contains("neither AppArmor") && apparmor.contains("seccomp"));
         for text in ["", "no-new-privileges:maybe", "seccomp", "nonsense"] {
             assert!(security_opt(text).is_err(), "{text}");
         }

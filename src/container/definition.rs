@@ -20,6 +20,7 @@ use super::write_back::WriteBack;
 use super::{ContainerId, Name};
 use crate::config::TypeChoice;
 use crate::image::Digest;
+use crate::seccomp::Filter;
 
 /// A container's definition. Each of its lives is a DomU made after it.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -68,6 +69,9 @@ pub struct Definition {
     /// What its processes may do.
     #[serde(default)]
     pub privileges: Privileges,
+    /// What system calls they may make, if not all.
+    #[serde(default)]
+    pub seccomp: Option<Filter>,
     /// The guest's kernel, when it is not the host's choice.
     pub kernel: Option<PathBuf>,
     /// The guest's initramfs, when it is not the host's choice.
@@ -282,6 +286,7 @@ pub(crate) mod tests {
             cpu: Cpu::default(),
             limits: Limits::default(),
             privileges: Privileges::default(),
+            seccomp: None,
             kernel: None,
             initramfs: None,
             timeout: None,
@@ -325,6 +330,7 @@ pub(crate) mod tests {
             "cpu",
             "limits",
             "privileges",
+            "seccomp",
             "domainname",
             "groups",
             "annotations",

@@ -132,10 +132,19 @@ impl Plan {
     /// Everything else that the guest has to know of the container.
     pub fn guest_settings(&self) -> Container {
         let Definition {
-            read_only, tmpfs, limits, privileges, groups, domainname, devices, ..
+            read_only,
+            tmpfs,
+            limits,
+            privileges,
+            seccomp,
+            groups,
+            domainname,
+            devices,
+            ..
         } = self.definition.clone();
+        let seccomp = seccomp.map(Into::into);
         let disks = devices.into_iter().map(|device| device.vdev).collect();
-        Container { read_only, tmpfs, limits, privileges, groups, domainname, disks }
+        Container { read_only, tmpfs, limits, privileges, groups, domainname, disks, seccomp }
     }
 
     /// The DomU, with these vifs.

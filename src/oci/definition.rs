@@ -21,6 +21,7 @@ use crate::container::restart::RestartPolicy;
 use crate::container::write_back::WriteBack;
 use crate::container::{ContainerId, layer};
 use crate::image::Digest;
+use crate::seccomp::{self, Filter};
 
 /// What the container `id` is to be; its root disk is made of the bundle's later.
 ///
@@ -58,6 +59,7 @@ pub fn definition(bundle: &Bundle, id: ContainerId, settings: &Settings) -> Resu
         cpu,
         limits: inner,
         privileges: process::privileges(&bundle.process, !hidden)?,
+        seccomp: seccomp(linux)?,
         kernel: None,
         initramfs: None,
         timeout: None,
@@ -78,6 +80,12 @@ pub fn definition(bundle: &Bundle, id: ContainerId, settings: &Settings) -> Resu
         annotations::apply(&mut definition, said, &settings.oci_annotations.value)?;
     }
     Ok(definition)
+}
+
+/// The filter of the configuration, for every process.
+fn seccomp(linux: Option<&Linux>) -> Result<Option<Filter>> {
+    let rules = linux.and_then(|linux| linux.seccomp().as_ref());
+    Ok(rules.map(seccomp::compile).transpose()?)
 }
 
 /// Whether some of `/proc` and `/sys` is hidden or read-only.
@@ -135,6 +143,21 @@ fn writable(bundle: &Bundle) -> Layer {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_filter_is_compiled_or_its_mistake_is_told() {
+        let of = |rules: serde_json::Value| {
+            let mut json = serde_json::to_value(Spec::default()).unwrap();
+            json["linux"]["seccomp"] = rules;
+            let spec: Spec = serde_json::from_value(json).unwrap();
+            seccomp(spec.linux().as_ref()).map_err(|e| e.to_string())
+        };
+        assert_eq!(of(serde_json::Value::Null), Ok(None));
+        let filter = of(serde_json::json!({"defaultAction": "SCMP_ACT_ALLOW"})).unwrap().unwrap();
+        assert!(!filter.program.is_empty());
+        let error = of(serde_json::json!({"defaultAction": "SCMP_ACT_NOTIFY"})).unwrap_err();
+        assert!(error.starts_with("seccomp: SCMP_ACT_NOTIFY is not supported: "), "{error}");
+    }
 
     #[test]
     fn the_network_is_the_namespace_that_was_prepared() {

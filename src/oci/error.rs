@@ -3,6 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use crate::seccomp;
 use crate::tool;
 
 /// What the caller is told.
@@ -33,6 +34,9 @@ pub enum Error {
         /// runc's words, which its callers look for.
         why: &'static str,
     },
+    /// Its seccomp rules are none.
+    #[error(transparent)]
+    Seccomp(#[from] seccomp::Error),
     /// No container has this id.
     #[error("container does not exist")]
     NoSuchContainer,

@@ -66,10 +66,8 @@ fn devices(linux: &Linux) -> Result<()> {
 }
 
 fn oddities(linux: &Linux) -> Result<()> {
-    let notify = linux.seccomp().as_ref().is_some_and(|filter| filter.listener_path().is_some());
     let shared = linux.rootfs_propagation().as_deref();
     for (asked, what, why) in [
-        (notify, "a seccomp listener", OWN_KERNEL),
         (linux.intel_rdt().is_some(), "intelRdt", OWN_KERNEL),
         (linux.personality().is_some(), "personality", NOT_YET),
         (linux.time_offsets().as_ref().is_some_and(|o| !o.is_empty()), "timeOffsets", NOT_YET),

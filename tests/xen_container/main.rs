@@ -15,6 +15,7 @@ mod limits;
 mod logs;
 mod looking;
 mod networks;
+mod seccomp;
 mod server;
 mod terminal;
 mod volumes;

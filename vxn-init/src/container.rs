@@ -142,7 +142,7 @@ impl Container {
         let plan = self.plan(spec)?;
         let name = plan.args.first().cloned().unwrap_or_default();
         let report = Report::new()?;
-        let program = Program::new(plan.args, plan.env, &report);
+        let program = Program::new(plan.args, plan.env, self.settings.seccomp.clone(), &report);
         let builder = self.builder()?.with_executor(program);
         let (builder, pending) = stdio::prepare(spec, builder, &self.state)?;
         if self.main.is_some() {

@@ -17,14 +17,14 @@ use nix::{
     errno::Errno,
     fcntl::OFlag,
     poll::{PollFd, PollFlags, PollTimeout, poll},
-    unistd,
+    unistd::{self, AccessFlags},
 };
-use vxn_proto::StartFailure;
+use vxn_proto::{Seccomp, StartFailure};
 
 use crate::{
     Result,
     error::{Context, errno},
-    sys,
+    seccomp, sys,
 };
 
 /// What to execute. libcontainer clones it into the container's process, where
@@ -33,8 +33,17 @@ use crate::{
 pub struct Program {
     args: Vec<CString>,
     env: Vec<CString>,
-    /// Where the error number goes when nothing could be executed; closes on exec.
+    filter: Option<Seccomp>,
+    /// Where a [`Trouble`] goes when nothing could be executed; closes on exec.
     report: RawFd,
+}
+
+/// Why nothing was executed; of a report, an error number, and a negative one if it is
+/// the filter's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Trouble {
+    Program(Errno),
+    Filter(Errno),
 }
 
 /// Our end of the report.
@@ -47,31 +56,40 @@ pub struct Report {
 impl Program {
     /// Takes what to execute; neither may be empty or hold a NUL, which the
     /// caller has checked.
-    pub fn new(args: Vec<CString>, env: Vec<CString>, report: &Report) -> Self {
-        Self { args, env, report: report.write.as_raw_fd() }
+    pub fn new(
+        args: Vec<CString>,
+        env: Vec<CString>,
+        filter: Option<Seccomp>,
+        report: &Report,
+    ) -> Self {
+        Self { args, env, filter, report: report.write.as_raw_fd() }
     }
 
-    /// Tries what execvp(3) would try, without its shell, and returns the error.
-    fn execute(&self) -> Errno {
-        let Some(name) = self.args.first() else { return Errno::EINVAL };
-        let mut worst = Errno::ENOENT;
-        for candidate in candidates(name, &self.env) {
-            let Err(error) = unistd::execve(&candidate, &self.args, &self.env);
-            match error {
-                Errno::ENOENT | Errno::ENOTDIR => {}
-                Errno::EACCES => worst = error,
-                _ => return error,
+    /// Becomes the program, or says why not.
+    fn execute(&self) -> Trouble {
+        let Some(name) = self.args.first() else { return Trouble::Program(Errno::EINVAL) };
+        let files = candidates(name, &self.env);
+        if let Some(filter) = &self.filter {
+            // What is missing is found out before the filter can forbid to report it.
+            let reachable = |file: &CStr| unistd::access(file, AccessFlags::X_OK);
+            if let Some(error) = first(&files, reachable) {
+                return Trouble::Program(error);
+            }
+            if let Err(error) = seccomp::load(filter) {
+                return Trouble::Filter(error);
             }
         }
-        worst
+        let execute = |file: &CStr| unistd::execve(file, &self.args, &self.env).map(drop);
+        Trouble::Program(first(&files, execute).unwrap_or(Errno::EINVAL))
     }
 }
 
 impl Executor for Program {
     fn exec(&self, _: &Spec) -> std::result::Result<(), ExecutorError> {
-        let error = sys::reset_signals().err().unwrap_or_else(|| self.execute());
-        let sent = sys::write_inherited(self.report, &(error as i32).to_le_bytes());
-        Err(ExecutorError::Other(format!("{error}, reported: {sent:?}")))
+        let reset = sys::reset_signals().err().map(Trouble::Program);
+        let trouble = reset.unwrap_or_else(|| self.execute());
+        let sent = sys::write_inherited(self.report, &trouble.number().to_le_bytes());
+        Err(ExecutorError::Other(format!("{trouble:?}, reported: {sent:?}")))
     }
 
     /// Nothing to do: a program that cannot be executed is reported by `exec`.
@@ -85,6 +103,22 @@ impl Executor for Program {
         _: HashMap<String, String>,
     ) -> std::result::Result<(), ExecutorSetEnvsError> {
         Ok(())
+    }
+}
+
+impl Trouble {
+    fn number(self) -> i32 {
+        match self {
+            Self::Program(error) => error as i32,
+            Self::Filter(error) => -(error as i32),
+        }
+    }
+
+    fn of(number: i32) -> Self {
+        match number {
+            ..0 => Self::Filter(Errno::from_raw(number.saturating_neg())),
+            _ => Self::Program(Errno::from_raw(number)),
+        }
     }
 }
 
@@ -122,7 +156,19 @@ impl Report {
 /// What a report says; an empty one says nothing.
 fn told(name: &CStr, report: &[u8]) -> Option<(StartFailure, String)> {
     let number = <[u8; 4]>::try_from(report).map(i32::from_le_bytes).ok()?;
-    Some(explain(name, Errno::from_raw(number)))
+    Some(match Trouble::of(number) {
+        Trouble::Program(error) => explain(name, error),
+        Trouble::Filter(error) => (StartFailure::Other, unfiltered(error)),
+    })
+}
+
+/// Why the filter is not in force; so nothing runs.
+fn unfiltered(error: Errno) -> String {
+    let why = match error {
+        Errno::ENOSYS => "the guest's kernel has none: it needs CONFIG_SECCOMP_FILTER".to_owned(),
+        error => errno(error as i32).to_string(),
+    };
+    format!("cannot load the seccomp filter: {why}")
 }
 
 /// The words that runc has for a failed start.
@@ -147,6 +193,21 @@ fn explain(name: &CStr, error: Errno) -> (StartFailure, String) {
             (StartFailure::NotExecutable, format!("exec: \"{shown}\": {}", errno(error as i32)))
         }
     }
+}
+
+/// Tries what execvp(3) would try, without its shell: the error, if `attempt` fails with
+/// each file.
+fn first(files: &[CString], attempt: impl Fn(&CStr) -> nix::Result<()>) -> Option<Errno> {
+    let mut worst = Errno::ENOENT;
+    for file in files {
+        match attempt(file) {
+            Ok(()) => return None,
+            Err(Errno::ENOENT | Errno::ENOTDIR) => {}
+            Err(Errno::EACCES) => worst = Errno::EACCES,
+            Err(error) => return Some(error),
+        }
+    }
+    Some(worst)
 }
 
 /// The files that `name` may mean: itself with a slash, else one in each
@@ -192,6 +253,31 @@ mod tests {
         assert_eq!(explain(c"foo", Errno::EACCES).0, StartFailure::NotExecutable);
         assert_eq!(explain(c"foo", Errno::ENOEXEC).0, StartFailure::NotExecutable);
         assert_eq!(explain(c"foo", Errno::E2BIG).0, StartFailure::NotExecutable);
+    }
+
+    #[test]
+    fn a_filter_that_fails_is_no_program_that_fails() {
+        for trouble in [Trouble::Program(Errno::EACCES), Trouble::Filter(Errno::EACCES)] {
+            assert_eq!(Trouble::of(trouble.number()), trouble);
+        }
+        let report = Trouble::Filter(Errno::ENOSYS).number().to_le_bytes();
+        let (reason, words) = told(c"foo", &report).unwrap();
+        assert_eq!(reason, StartFailure::Other);
+        assert!(words.ends_with("it needs CONFIG_SECCOMP_FILTER"), "{words}");
+    }
+
+    #[test]
+    fn the_first_file_that_does_is_the_last_one_tried() {
+        let files = strings(&["/a", "/b", "/c"]);
+        let of = |errors: [Option<Errno>; 3]| {
+            let at = |file: &CStr| errors[files.iter().position(|one| &**one == file).unwrap()];
+            first(&files, |file| at(file).map_or(Ok(()), Err))
+        };
+        let (no, denied, bad) = (Some(Errno::ENOENT), Some(Errno::EACCES), Some(Errno::ENOEXEC));
+        assert_eq!(of([no, None, bad]), None);
+        assert_eq!(of([no, denied, no]), denied);
+        assert_eq!(of([denied, bad, None]), bad);
+        assert_eq!(of([no, no, no]), no);
     }
 
     #[test]

@@ -31,6 +31,7 @@ mod oom;
 mod privileges;
 mod process;
 pub mod rootfs;
+mod seccomp;
 pub mod session;
 pub mod share;
 mod spec;

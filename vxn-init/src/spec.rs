@@ -1,7 +1,7 @@
 //! The OCI configuration of the container: docker's defaults, in a VM.
 //!
-//! Seccomp is not set yet. There is no network namespace: the DomU's network
-//! is the container's.
+//! There is no network namespace: the DomU's network is the container's. Seccomp is not
+//! libcontainer's: `seccomp.rs` says why.
 
 use std::{
     ffi::CString,
@@ -11,9 +11,8 @@ use std::{
 use libcontainer::oci_spec::{
     OciSpecError,
     runtime::{
-        Capabilities, LinuxBuilder, LinuxCapabilities, LinuxCapabilitiesBuilder, LinuxNamespace,
-        LinuxNamespaceBuilder, LinuxNamespaceType, Mount, Process, ProcessBuilder, RootBuilder,
-        Spec, SpecBuilder, UserBuilder, get_default_mounts,
+        LinuxBuilder, LinuxNamespace, LinuxNamespaceBuilder, LinuxNamespaceType, Mount, Process,
+        ProcessBuilder, RootBuilder, Spec, SpecBuilder, UserBuilder, get_default_mounts,
     },
 };
 use nix::unistd::Pid;
@@ -40,7 +39,8 @@ pub fn process(
     settings: &Settings,
 ) -> Result<Process> {
     let Settings { limits, privileges, .. } = settings;
-    let (bounding, rlimits) = (privileges::capabilities(privileges)?, limits::rlimits(limits)?);
+    let capabilities = privileges::capabilities(user.uid, settings)?;
+    let rlimits = limits::rlimits(limits)?;
     let mut identity =
         UserBuilder::default().uid(user.uid).gid(user.gid).additional_gids(groups(spec, user));
     if let Some(umask) = spec.umask {
@@ -54,7 +54,7 @@ pub fn process(
             .args([String::from("vxn")])
             .env([String::from("HOME=/")])
             .cwd(cwd)
-            .capabilities(capabilities(user.uid, bounding)?)
+            .capabilities(capabilities)
             .rlimits(rlimits)
             .no_new_privileges(privileges.no_new_privileges);
         // libcontainer gives it to vxn-init, for its children to inherit; the kernel
@@ -106,22 +106,6 @@ pub fn container(
             .build()
     };
     build().map_err(invalid)
-}
-
-/// As docker, a user other than root holds no capability until it executes a
-/// file that gives it one.
-fn capabilities(
-    uid: u32,
-    bounding: Capabilities,
-) -> std::result::Result<LinuxCapabilities, OciSpecError> {
-    let held = if uid == 0 { bounding.clone() } else { Capabilities::new() };
-    LinuxCapabilitiesBuilder::default()
-        .bounding(bounding)
-        .effective(held.clone())
-        .permitted(held)
-        .inheritable(Capabilities::new())
-        .ambient(Capabilities::new())
-        .build()
 }
 
 fn namespaces(reaper: Pid) -> std::result::Result<Vec<LinuxNamespace>, OciSpecError> {
@@ -249,7 +233,6 @@ fn invalid(error: OciSpecError) -> Error {
 
 #[cfg(test)]
 mod tests {
-    use libcontainer::oci_spec::runtime::Capability;
     use vxn_proto::Privileges;
 
     use super::*;
@@ -305,15 +288,6 @@ mod tests {
         for bad in [&b"a"[..], b"/\xff", b"/a\0"] {
             assert!(working_directory(bad).is_err());
         }
-    }
-
-    #[test]
-    fn only_root_holds_capabilities() {
-        let all = Capabilities::from([Capability::Chown, Capability::Kill]);
-        let of = |uid| capabilities(uid, all.clone()).unwrap();
-        assert_eq!(of(0).effective().as_ref(), Some(&all));
-        assert!(of(1).effective().as_ref().unwrap().is_empty());
-        assert_eq!(of(1).bounding().as_ref(), Some(&all));
     }
 
     #[test]

@@ -132,6 +132,18 @@ fn set_handler(signal: Signal, handler: SigHandler) -> nix::Result<()> {
     unsafe { sigaction(signal, &action) }.map(drop)
 }
 
+/// Loads a seccomp filter for this process and its children (seccomp(2)).
+pub fn set_filter(flags: u32, program: &[libc::sock_filter]) -> nix::Result<()> {
+    let len = program.len().try_into().map_err(|_| Errno::EINVAL)?;
+    // The kernel only reads it, whatever its type says.
+    let program = libc::sock_fprog { len, filter: program.as_ptr().cast_mut() };
+    let mode = libc::SECCOMP_SET_MODE_FILTER;
+    // SAFETY: the call reads one `sock_fprog` and the `len` instructions that it points to,
+    // which outlive the call.
+    let loaded = unsafe { libc::syscall(libc::SYS_seccomp, mode, flags, &raw const program) };
+    Errno::result(loaded).map(drop)
+}
+
 /// Sends a signal by number, so that real-time signals work too (kill(2)).
 pub fn kill(pid: Pid, signal: u8) -> nix::Result<()> {
     // SAFETY: kill(2) takes plain integers.

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Limits, Privileges};
+use crate::{Limits, Privileges, Seccomp};
 
 /// Settings of the whole container; the default is docker's.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -22,6 +22,8 @@ pub struct Container {
     pub domainname: String,
     /// Block devices of the guest, `xvdc`, that it has itself, each in its `/dev`.
     pub disks: Vec<String>,
+    /// What system calls its processes may make; `None` is all.
+    pub seccomp: Option<Seccomp>,
 }
 
 /// A file system in the guest's memory.

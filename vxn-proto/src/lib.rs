@@ -18,6 +18,7 @@ mod limits;
 mod message;
 mod network;
 mod query;
+mod seccomp;
 mod share;
 mod stream;
 mod window;
@@ -32,15 +33,16 @@ pub use message::{
 };
 pub use network::{HOSTS, Interface, Network, Route};
 pub use query::{Answer, MAX_ANSWER, MAX_COMMAND, ProcessInfo, Query, Usage};
+pub use seccomp::{Instruction, MAX_PROGRAM, Seccomp};
 pub use share::{SHARE_MSIZE, SHARED_FILE, Share, share_channel};
 pub use stream::{ProcessId, StreamId, StreamKind, UnknownStream};
 pub use window::{ReceiveWindow, SendWindow, Violation};
 
 /// The newest protocol version that this crate speaks.
-pub const VERSION: u32 = 5;
+pub const VERSION: u32 = 6;
 
 /// The oldest protocol version that this crate still speaks.
-pub const MIN_VERSION: u32 = 5;
+pub const MIN_VERSION: u32 = 6;
 
 /// Bytes of a frame's header: body length and stream, both `u32` little endian.
 pub const HEADER: usize = 8;

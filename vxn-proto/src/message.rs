@@ -317,10 +317,10 @@ mod tests {
 
     #[test]
     fn the_newest_common_version_is_taken() {
-        assert_eq!(negotiate(5, 5), Ok(5));
+        assert_eq!(negotiate(6, 6), Ok(6));
         assert_eq!(negotiate(0, u32::MAX), Ok(VERSION));
-        assert_eq!(negotiate(6, 7), Err(VersionMismatch { min: 6, max: 7 }));
-        assert_eq!(negotiate(4, 4), Err(VersionMismatch { min: 4, max: 4 }));
+        assert_eq!(negotiate(7, 8), Err(VersionMismatch { min: 7, max: 8 }));
+        assert_eq!(negotiate(5, 5), Err(VersionMismatch { min: 5, max: 5 }));
         assert_eq!(negotiate(0, 0), Err(VersionMismatch { min: 0, max: 0 }));
         assert_eq!(negotiate(1, 0), Err(VersionMismatch { min: 1, max: 0 }));
     }

@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use proptest::{collection::vec, option, prelude::*};
 use vxn_proto::{
-    Answer, Configure, Container, Entropy, ExitStatus, FileRequest, FileSystem, Frame, Interface,
-    Limits, MAX_DATA, Network, Privileges, ProcessId, ProcessInfo, ProcessSpec, Query,
-    ReceiveWindow, Root, Route, SendWindow, Share, StartFailure, StreamId, StreamKind, Tmpfs,
-    ToGuest, ToHost, Ulimit, Usage, WINDOW, WindowSize, Writable,
+    Answer, Configure, Container, Entropy, ExitStatus, FileRequest, FileSystem, Frame, Instruction,
+    Interface, Limits, MAX_DATA, Network, Privileges, ProcessId, ProcessInfo, ProcessSpec, Query,
+    ReceiveWindow, Root, Route, Seccomp, SendWindow, Share, StartFailure, StreamId, StreamKind,
+    Tmpfs, ToGuest, ToHost, Ulimit, Usage, WINDOW, WindowSize, Writable,
 };
 
 fn process() -> impl Strategy<Value = ProcessId> {
@@ -57,6 +57,11 @@ fn privileges() -> impl Strategy<Value = Privileges> {
     )
 }
 
+fn seccomp() -> impl Strategy<Value = Seccomp> {
+    let instruction = any::<[u8; Instruction::BYTES]>().prop_map(Instruction::from_bytes);
+    (any::<u32>(), vec(instruction, 0..9)).prop_map(|(flags, program)| Seccomp { flags, program })
+}
+
 fn configure() -> impl Strategy<Value = ToGuest> {
     let fs = prop::sample::select(&[FileSystem::SquashFs, FileSystem::Erofs, FileSystem::Ext4]);
     let writable = prop_oneof![
@@ -70,13 +75,18 @@ fn configure() -> impl Strategy<Value = ToGuest> {
     });
     let tmpfs = (any::<String>(), vec(any::<String>(), 0..3))
         .prop_map(|(path, options)| Tmpfs { path, options });
-    let container = (any::<bool>(), vec(tmpfs, 0..3), limits(), privileges()).prop_map(
-        |(read_only, tmpfs, limits, privileges)| {
+    let container = (
+        any::<bool>(),
+        vec(tmpfs, 0..3),
+        limits(),
+        privileges(),
+        option::of(seccomp()),
+    )
+        .prop_map(|(read_only, tmpfs, limits, privileges, seccomp)| {
             let (groups, domainname) = (vec!["wheel".to_owned()], "example.org".to_owned());
             let disks = vec!["xvdc".to_owned()];
-            Container { read_only, tmpfs, limits, privileges, groups, domainname, disks }
-        },
-    );
+            Container { read_only, tmpfs, limits, privileges, groups, domainname, disks, seccomp }
+        });
     (any::<u32>(), bytes(), any::<Duration>(), any::<String>(), root, container).prop_map(
         |(version, entropy, time, hostname, root, container)| {
             let entropy = Entropy(entropy);
@@ -283,6 +293,11 @@ proptest! {
     ) {
         let bytes = check::encode(&frames);
         prop_assert_eq!(check::decode(&bytes, piece), (frames, Ok(())));
+    }
+
+    #[test]
+    fn an_instruction_survives_its_bytes(bytes in any::<[u8; Instruction::BYTES]>()) {
+        prop_assert_eq!(Instruction::from_bytes(bytes).to_bytes(), bytes);
     }
 
     #[test]

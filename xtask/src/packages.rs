@@ -7,7 +7,7 @@ const PACKAGES: &[Package] = &[
     package("libxen-dev", "libxl's headers and libraries, for vxn"),
     package("pkg-config", "finds them"),
     package("libclang-dev", "bindgen reads the headers with it"),
-    package("libseccomp-dev", "vxn-init links it, statically"),
+    package("libseccomp-dev", "vxn links it, statically"),
     package("qemu-system-x86", "runs Xen, in software emulation"),
     package("mmdebstrap", "makes the Dom0 image and the images under test"),
     package("e2fsprogs", "makes the Dom0 image's file system"),

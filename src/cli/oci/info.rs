@@ -12,6 +12,7 @@ use super::{NAME, Runtime, start};
 use crate::oci::hooks::Moment;
 use crate::oci::state::{Record, Status};
 use crate::oci::{SPEC_VERSION, bundle};
+use crate::seccomp;
 
 /// How a list is printed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -120,8 +121,12 @@ pub fn version() -> Result<ExitCode> {
 
 /// Prints what this runtime can do, after the specification's features.md.
 pub fn features() -> Result<ExitCode> {
+    print(&supported())
+}
+
+fn supported() -> Value {
     let off = json!({ "enabled": false });
-    print(&json!({
+    json!({
         "ociVersionMin": "1.0.0",
         "ociVersionMax": SPEC_VERSION,
         "hooks": Moment::ALL.map(Moment::word),
@@ -129,15 +134,44 @@ pub fn features() -> Result<ExitCode> {
         "linux": {
             "namespaces": ["cgroup", "ipc", "mount", "network", "pid", "uts"],
             "cgroup": { "v1": false, "v2": true, "systemd": false, "systemdUser": false },
-            "seccomp": off,
+            "seccomp": {
+                "enabled": true,
+                "actions": seccomp::ACTIONS,
+                "operators": seccomp::OPERATORS,
+                "archs": seccomp::ARCHITECTURES,
+                "knownFlags": seccomp::KNOWN_FLAGS,
+                "supportedFlags": seccomp::FLAGS,
+            },
             "apparmor": off,
             "selinux": off,
             "intelRdt": off,
         },
-    }))
+    })
 }
 
 fn print(value: &Value) -> Result<ExitCode> {
     writeln!(io::stdout(), "{value:#}")?;
     Ok(ExitCode::SUCCESS)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn features_have_the_specifications_words() {
+        let seccomp = &supported()["linux"]["seccomp"];
+        let has = |key: &str, word: &str| {
+            let list = seccomp[key].as_array().unwrap();
+            assert!(list.iter().any(|one| one == word), "no {word} in {key}: {list:?}");
+        };
+        has("actions", "SCMP_ACT_KILL_PROCESS");
+        has("operators", "SCMP_CMP_MASKED_EQ");
+        has("knownFlags", "SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV");
+        has("supportedFlags", "SECCOMP_FILTER_FLAG_SPEC_ALLOW");
+        #[cfg(target_arch = "x86_64")]
+        has("archs", "SCMP_ARCH_X86_64");
+        let listener = json!("SCMP_ACT_NOTIFY");
+        assert!(!seccomp["actions"].as_array().unwrap().contains(&listener));
+    }
 }

@@ -9,6 +9,7 @@ mod guest;
 mod host;
 mod limits;
 mod look;
+mod seccomp;
 
 use std::{
     io::{self, stdin},
@@ -54,6 +55,12 @@ const TESTS: &[Test] = &[
     ("kernel_parameters_are_set", limits::kernel_parameters_are_set),
     ("capabilities_are_those_that_were_asked_for", limits::capabilities_are_those_asked_for),
     ("no_new_privileges_are_given", limits::no_new_privileges_are_given),
+    ("a_filter_holds_for_every_process", seccomp::a_filter_holds_for_every_process),
+    (
+        "what_is_missing_is_told_whatever_a_filter_forbids",
+        seccomp::what_is_missing_is_told_whatever_a_filter_forbids,
+    ),
+    ("a_filter_that_is_none_starts_nothing", seccomp::a_filter_that_is_none_starts_nothing),
     ("privileged_has_and_sees_everything", limits::privileged_has_and_sees_everything),
 ];
 
