@@ -17,6 +17,7 @@ mod looking;
 mod networks;
 mod server;
 mod terminal;
+mod twenty;
 mod volumes;
 
 use std::sync::{OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard, TryLockError};
