@@ -21,7 +21,7 @@ use crate::{logs, tool};
 /// The program that emulates the machine.
 pub const PROGRAM: &str = "qemu-system-x86_64";
 
-/// Xen, Dom0 and eight small guests; only what is touched takes memory here.
+/// Xen, Dom0 and twenty small guests; only what is touched takes memory here.
 const MEMORY: &str = "6G";
 const XEN: &str = "console=com1 com1=115200,8n1 dom0_mem=1536M,max:1536M bootscrub=0";
 const DOM0: &str = "console=hvc0 quiet panic=-1 mitigations=off apparmor=0 cryptomgr.notests i8042.nokbd i8042.noaux";

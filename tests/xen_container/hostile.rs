@@ -155,6 +155,9 @@ fn a_container_that_takes_all_it_can_takes_its_own() {
     host.neighbour_is_well();
     let kib = host.monitor_kib("greedy");
     assert!(kib < BOUND, "{kib} KiB");
+    let log = format!("du -sk /var/lib/vxn/containers/{}/log", host.field("greedy", "{{.Id}}"));
+    let log: u32 = host.dom0(&log).split('\t').next().unwrap().parse().unwrap();
+    assert!((100..1000).contains(&log), "{log} KiB in five files of 100");
     host.ok(["stop", "-t", "1", "greedy"]);
     assert_eq!(host.field("greedy", "{{.State.ExitCode}}"), "143");
     pouring.wait().unwrap();

@@ -18,6 +18,7 @@ mod networks;
 mod seccomp;
 mod server;
 mod terminal;
+mod twenty;
 mod volumes;
 
 use std::sync::{OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard, TryLockError};

@@ -5,7 +5,7 @@ use crate::{BUSYBOX, Host, PATIENT, host};
 impl Host {
     /// What a script says in Dom0.
     #[track_caller]
-    fn dom0(&self, script: &str) -> String {
+    pub fn dom0(&self, script: &str) -> String {
         self.dom0.shell(script).unwrap().success().unwrap().text()
     }
 
@@ -88,6 +88,12 @@ fn volumes_outlive_containers_and_begin_as_the_image_is() {
     host.start("user", ["-v", "new:/fixtures", "-v", "/nameless"], &format!("{script}; {PATIENT}"));
     host.wait_for("user", "-rwxr-xr-x");
     host.fails(1, "in use by user", ["volume", "rm", "new"]);
+    // Another one has them where it has them, and may be kept from writing.
+    let script = "echo from >/nameless/there; cat /fixtures/script >/dev/null; ls -d /nameless";
+    assert_eq!(run(&["--volumes-from", "user"], script), "/nameless");
+    assert_eq!(host.ok(["exec", "user", "cat", "/nameless/there"]), "from");
+    let script = "rm /nameless/there 2>/dev/null || cat /nameless/there";
+    assert_eq!(run(&["--volumes-from", "user:ro"], script), "from");
     let path = host.ok(["volume", "inspect", "-f", "{{.Mountpoint}}", "new"]);
     assert_eq!(
         host.dom0.run(["stat", "-c", "%a", &format!("{path}/script")]).unwrap().text(),
