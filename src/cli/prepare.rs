@@ -41,9 +41,8 @@ pub fn definition(mut args: SpecArgs, settings: &Settings) -> anyhow::Result<Def
     check(&args)?;
     let log = log_options(&args)?;
     let mut words = std::mem::take(&mut args.words).into_iter();
-    let reference = words.next().unwrap_or_default();
-    let text = reference.to_str().with_context(|| format!("{reference:?} is not an image"))?;
-    let image = image(text, &args, settings)?;
+    let reference = reference(words.next().unwrap_or_default())?;
+    let image = image(&reference, &args, settings)?;
     let config = image.config.config().as_ref();
     let (exposed, volumes, of_image) = config.map(offers).unwrap_or_default();
     let mut flags = std::mem::take(&mut args.mounts);
@@ -58,7 +57,7 @@ pub fn definition(mut args: SpecArgs, settings: &Settings) -> anyhow::Result<Def
         id,
         name,
         created: Timestamp::now(),
-        image: ImageUse { reference: text.to_owned(), digest: image.digest },
+        image: ImageUse { reference, digest: image.digest },
         process: process::merge(process, config, &hostname)?.into(),
         health: health(&args, &image, settings)?,
         stop: stop(&args, config),
@@ -89,6 +88,10 @@ pub fn definition(mut args: SpecArgs, settings: &Settings) -> anyhow::Result<Def
         restart: args.restart,
         log,
     })
+}
+
+fn reference(word: OsString) -> anyhow::Result<String> {
+    word.into_string().map_err(|word| anyhow!("{word:?} is not an image"))
 }
 
 /// The image, with a root disk that the container's guest can mount.

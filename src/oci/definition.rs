@@ -36,7 +36,6 @@ pub fn definition(bundle: &Bundle, id: ContainerId, settings: &Settings) -> Resu
     let cpu = resources::cpu(limits)?;
     let mut inner = resources::limits(linux, process::limits(&bundle.process));
     inner.shm_bytes = mounted.shm_bytes;
-    let hidden = linux.is_none_or(hides);
     let name = format!("oci-{}", id.short());
     let name = name.parse().map_err(|_| Error::Id(name))?;
     let hostname = spec.hostname().clone().filter(|name| !name.is_empty());
@@ -58,7 +57,7 @@ pub fn definition(bundle: &Bundle, id: ContainerId, settings: &Settings) -> Resu
         vcpus: cpu.cpus.map_or(settings.vcpus.value, Cpus::vcpus),
         cpu,
         limits: inner,
-        privileges: process::privileges(&bundle.process, !hidden)?,
+        privileges: process::privileges(&bundle.process, linux.is_some_and(|linux| !hides(linux)))?,
         seccomp: seccomp(linux)?,
         kernel: None,
         initramfs: None,

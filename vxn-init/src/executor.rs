@@ -270,7 +270,7 @@ mod tests {
     fn the_first_file_that_does_is_the_last_one_tried() {
         let files = strings(&["/a", "/b", "/c"]);
         let of = |errors: [Option<Errno>; 3]| {
-            let at = |file: &CStr| errors[files.iter().position(|one| &**one == file).unwrap()];
+            let at = |file: &CStr| errors[files.iter().position(|one| **one == *file).unwrap()];
             first(&files, |file| at(file).map_or(Ok(()), Err))
         };
         let (no, denied, bad) = (Some(Errno::ENOENT), Some(Errno::EACCES), Some(Errno::ENOEXEC));
