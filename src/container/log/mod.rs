@@ -8,6 +8,7 @@
 //! The bytes of the lines are the container's own.
 
 mod read;
+mod tail;
 mod write;
 
 use std::path::{Path, PathBuf};

@@ -10,6 +10,7 @@ use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
 use vxn_proto::StreamKind;
 
 use super::file;
+use super::tail::{Numbers, Tail};
 use crate::state::rotated::Lines;
 
 /// Why a log cannot be read.
@@ -70,29 +71,18 @@ impl Reader {
         selection: &Selection,
         each: &mut dyn FnMut(Entry) -> io::Result<()>,
     ) -> Result<(), Error> {
-        let mut skip = match selection.tail {
-            Some(tail) => {
-                let mut total = 0;
-                let mut counter = Reader::open(&self.dir)?;
-                counter.run(selection, &mut |entry| {
-                    total += usize::from(entry.bytes.ends_with(b"\n"));
-                    Ok(())
-                })?;
-                total.saturating_sub(tail)
-            }
-            None => 0,
+        let tail = match selection.tail {
+            Some(most) => Some(Tail::find(&mut Reader::open(&self.dir)?, selection, most)?),
+            None => None,
         };
-        let nothing = selection.tail == Some(0);
+        let mut numbers = Numbers::default();
         self.run(selection, &mut |entry| {
-            if skip > 0 {
-                skip -= usize::from(entry.bytes.ends_with(b"\n"));
-                return Ok(());
-            }
-            if nothing { Ok(()) } else { each(entry) }
+            let number = numbers.of(&entry);
+            if tail.as_ref().is_none_or(|tail| tail.holds(number)) { each(entry) } else { Ok(()) }
         })
     }
 
-    fn run(
+    pub(super) fn run(
         &mut self,
         selection: &Selection,
         each: &mut dyn FnMut(Entry) -> io::Result<()>,
@@ -218,7 +208,13 @@ mod tests {
         let all = texts(dir.path(), &Selection::default());
         assert_eq!(all, expected.map(|(kind, bytes)| (kind, bytes.to_vec())));
         let tail = Selection { tail: Some(1), ..Selection::default() };
-        assert_eq!(texts(dir.path(), &tail), [(out, b" more\n".to_vec())]);
+        assert_eq!(
+            texts(dir.path(), &tail),
+            [(out, b"two".to_vec()), (out, b" more\n".to_vec())],
+            "a line is whole whatever the other stream says meanwhile"
+        );
+        let tail = Selection { tail: Some(2), ..Selection::default() };
+        assert_eq!(texts(dir.path(), &tail).len(), 3);
         let none = Selection { tail: Some(0), ..Selection::default() };
         assert!(texts(dir.path(), &none).is_empty());
         let future = Timestamp::now() + std::time::Duration::from_secs(60);
