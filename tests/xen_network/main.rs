@@ -134,46 +134,6 @@ fn a_server_is_reached_by_all_and_gone_with_its_container() {
     host.assert_as_found("SIGTERM of a server");
 }
 
-/// What `get` of an address says; the servers of a guest may not be up yet.
-fn page(host: &Host, from: &str, address: &str) -> String {
-    let get = format!("timeout 5 {from} busybox wget -q -O - http://{address}/");
-    host.shell(&format!("for i in $(seq 300); do {get} && exit; sleep 0.2; done; exit 1"))
-}
-
-#[test]
-fn ranges_random_ports_and_ipv6_follow_their_container() {
-    let Some(host) = host() else { return };
-    host.shell(
-        "ip address add 2001:db8::1/64 dev out nodad; \
-         ip -n other address add 2001:db8::2/64 dev eth0 nodad",
-    );
-    let flags = "--name many -m 160M --type pv --ip6 fd76:786e:a:9000::77 -p 8082-8083:80-81 \
-                 -p [::]:8084:80 -P --expose 82";
-    let serve = "mkdir -p /srv; echo here >/srv/index.html; httpd -p 81 -h /srv; \
-                 httpd -p 82 -h /srv; exec httpd -f -p 80 -h /srv";
-    host.shell(&format!("vxn run -d {flags} {BUSYBOX} sh -c '{serve}'"));
-    let random = host.shell("vxn port many 82");
-    let random = random.rsplit(':').next().unwrap();
-    assert!(random.parse::<u16>().unwrap() >= 1024, "{random}");
-    let elsewhere = "ip netns exec other";
-    for verb in ["start", "restart", "stop -t 0", "start"] {
-        host.shell(&format!("vxn {verb} many"));
-        if verb.starts_with("stop") {
-            host.shell("! timeout 5 busybox wget -q -O - http://127.0.0.1:8082/");
-            continue;
-        }
-        for port in ["8082", "8083", random] {
-            assert_eq!(page(&host, "", &format!("127.0.0.1:{port}")), "here", "{verb}, {port}");
-        }
-        assert_eq!(page(&host, elsewhere, "[2001:db8::1]:8084"), "here", "{verb}");
-    }
-    let address = host.shell("vxn exec many ip -6 -o address show dev eth0 scope global");
-    assert!(address.contains(" fd76:786e:a:9000::77/64 "), "{address}");
-    assert_eq!(page(&host, "", "[fd76:786e:a:9000::77]"), "here");
-    host.shell("vxn rm -f many; ip address delete 2001:db8::1/64 dev out");
-    host.assert_as_found("a container with ports of all kinds");
-}
-
 #[test]
 fn killed_with_its_monitor_a_server_leaves_nothing() {
     let Some(host) = host() else { return };
