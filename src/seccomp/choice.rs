@@ -82,7 +82,10 @@ fn default() -> Option<&'static Path> {
 
 fn read(path: &Path) -> io::Result<String> {
     let mut text = String::new();
-    File::open(path)?.take(MAX_PROFILE).read_to_string(&mut text)?;
+    let length = File::open(path)?.take(MAX_PROFILE + 1).read_to_string(&mut text)?;
+    if length as u64 > MAX_PROFILE {
+        return Err(io::Error::other(format!("it is larger than {} MiB", MAX_PROFILE >> 20)));
+    }
     Ok(text)
 }
 
@@ -114,6 +117,9 @@ mod tests {
         let error = of(&path).unwrap_err().to_string();
         assert!(error.starts_with("opening seccomp profile ("), "{error}");
         assert!(error.contains("No such file"), "{error}");
+        std::fs::write(&path, " ".repeat(MAX_PROFILE as usize + 1)).unwrap();
+        let error = of(&path).unwrap_err().to_string();
+        assert!(error.ends_with("it is larger than 4 MiB"), "{error}");
         for (text, what) in [
             ("", "EOF"),
             ("{}", "defaultAction"),
